@@ -1,0 +1,210 @@
+"""Who people are, which trust they work for, what they accepted, and the record of what they did."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.identifiers import PublicIdField
+from accounts.roles import CAPABILITIES, Role
+
+
+class Trust(models.Model):
+    """An NHS organisation: the owner of its studies."""
+
+    public_id = PublicIdField()
+    name = models.CharField(_("name"), max_length=120, unique=True)
+    ods_code = models.CharField(
+        _("ODS code"), max_length=10, blank=True, help_text=_("The organisation's code, if any.")
+    )
+    research_allowed = models.BooleanField(
+        _("research allowed"),
+        default=False,
+        help_text=_("Studies may be released for research, one by one."),
+    )
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
+        user = self.model(email=self.normalise(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    @staticmethod
+    def normalise(email: str) -> str:
+        return email.strip().lower()
+
+    def get_by_natural_key(self, username: str | None) -> User:
+        return self.get(email=self.normalise(username or ""))
+
+
+class User(AbstractBaseUser):
+    """A person. The e-mail address is the login; an approval gives access, not the account."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", _("Waiting for approval")
+        APPROVED = "approved", _("Approved")
+        REFUSED = "refused", _("Refused")
+        SUSPENDED = "suspended", _("Suspended")
+
+    public_id = PublicIdField()
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=120)
+    is_active = models.BooleanField(default=True)
+    status = models.CharField(
+        _("status"), max_length=10, choices=Status.choices, default=Status.PENDING
+    )
+    requested_trust = models.ForeignKey(
+        Trust, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    requested_role = models.CharField(max_length=20, choices=Role.choices, blank=True)
+    joined_at = models.DateTimeField(_("registered"), default=timezone.now)
+    decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+
+    objects = UserManager()
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar = ["name"]
+
+    class Meta:
+        ordering: ClassVar = ["email"]
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+
+    def __str__(self) -> str:
+        return self.name or self.email
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.email = UserManager.normalise(self.email)
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    @property
+    def is_approved(self) -> bool:
+        return self.is_active and self.status == self.Status.APPROVED
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        return frozenset(self.memberships.values_list("role", flat=True))
+
+    def can(self, capability: str) -> bool:
+        """Whether one of the person's roles gives ``capability``; never while unapproved."""
+        return self.is_approved and any(capability in CAPABILITIES[role] for role in self.roles)
+
+    @cached_property
+    def trust(self) -> Trust | None:
+        """The trust the person works for; administrators of the site have none."""
+        membership = self.memberships.filter(trust__isnull=False).select_related("trust").first()
+        return membership.trust if membership else None
+
+    # Django admin asks these two; what a person may do there follows from the role alone.
+    @property
+    def is_staff(self) -> bool:
+        return self.can("administer")
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return app_label == "accounts" and self.can("administer")
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        return perm.startswith("accounts.") and self.can("administer")
+
+    def has_perms(self, perms: list[str], obj: object = None) -> bool:
+        return all(self.has_perm(perm, obj) for perm in perms)
+
+
+class Membership(models.Model):
+    """A role of a person in a trust; administrators of the site belong to none."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    trust = models.ForeignKey(
+        Trust, on_delete=models.PROTECT, related_name="memberships", null=True, blank=True
+    )
+    role = models.CharField(max_length=20, choices=Role.choices)
+    since = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "role"], name="role_once_per_person"),
+            models.CheckConstraint(
+                condition=models.Q(trust__isnull=False) | models.Q(role=Role.ADMINISTRATOR),
+                name="only_administrators_without_trust",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_role_display()}"
+
+
+class Policy(models.Model):
+    """A version of the privacy policy or the terms; its text is a template of that version."""
+
+    class Kind(models.TextChoices):
+        PRIVACY = "privacy", _("Privacy policy")
+        TERMS = "terms", _("Terms and conditions")
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    version = models.PositiveIntegerField()
+    published_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["kind", "-version"]
+        verbose_name_plural = _("policies")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["kind", "version"], name="policy_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, version {self.version}"
+
+    @property
+    def template(self) -> str:
+        return f"accounts/policies/{self.kind}-{self.version}.html"
+
+    @classmethod
+    def current(cls, kind: str) -> Policy:
+        return cls.objects.filter(kind=kind, published_at__lte=timezone.now()).latest("version")
+
+
+class Consent(models.Model):
+    """A person accepted a version of a policy."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="consents")
+    policy = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="+")
+    accepted_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "policy"], name="consent_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.policy}"
+
+
+class AuditEvent(models.Model):
+    """Who did what to which object. Opaque ids only: no name, no patient, no foreign key."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    actor = models.CharField(max_length=26, blank=True, db_index=True)
+    verb = models.CharField(max_length=40)
+    object_type = models.CharField(max_length=40, blank=True)
+    object_id = models.CharField(max_length=26, blank=True, db_index=True)
+    detail = models.JSONField(default=dict)
+    request_id = models.CharField(max_length=32, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.object_type} {self.object_id}".strip()

@@ -1,0 +1,26 @@
+"""Roles and what each may do. Roles of one person add up."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    CONSULTANT = "consultant", _("Consultant")
+    RESEARCHER = "researcher", _("Researcher")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+
+CAPABILITIES: dict[str, frozenset[str]] = {
+    Role.CONSULTANT: frozenset({"read_studies", "upload", "run", "share"}),
+    Role.RESEARCHER: frozenset({"research"}),
+    Role.ADMINISTRATOR: frozenset({"administer"}),
+}
+
+#: Roles a visitor may ask for; administrators are made by administrators.
+REQUESTABLE = (Role.CONSULTANT, Role.RESEARCHER)
+
+
+def roles_with(capability: str) -> list[str]:
+    return [str(role) for role, held in CAPABILITIES.items() if capability in held]

@@ -1,0 +1,27 @@
+"""Django admin for people who administer accounts. It has no sign-in of its own."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+
+class CoreAdminSite(admin.AdminSite):
+    site_header = _("CoreCMR administration")
+    site_title = _("CoreCMR administration")
+    index_title = _("People and trusts")
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        user = request.user
+        return bool(user.is_authenticated and user.can("administer"))
+
+    def login(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
+        """One sign-in for the whole site, so that its limits and checks hold here too."""
+        if request.user.is_authenticated:
+            from django.http import Http404
+
+            raise Http404
+        return redirect(f"{reverse('account_login')}?next={reverse('admin:index')}")

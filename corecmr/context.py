@@ -1,0 +1,28 @@
+"""What every template may use."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from studies.intended_use import INTENDED_USE
+
+
+def site(request: HttpRequest) -> dict[str, object]:
+    return {"intended_use": INTENDED_USE, "nav": list(_nav(request))}
+
+
+def _nav(request: HttpRequest):  # type: ignore[no-untyped-def]
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated or not user.is_approved:
+        return
+    links = []
+    if user.can("read_studies"):
+        links.append((_("Studies"), reverse("home")))
+    if user.can("research"):
+        links.append((_("Research"), reverse("research")))
+    if user.can("administer"):
+        links.append((_("Administration"), reverse("admin:index")))
+    for label, url in links:
+        yield {"label": label, "url": url, "current": request.path == url}

@@ -1,0 +1,48 @@
+"""What every answer carries: a request id, and headers that keep pages out of caches."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from corecmr import logs
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+
+class RequestIdMiddleware:
+    """Our own id for each request, in the log and in the answer; never one the client sent."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        identifier = secrets.token_hex(8)
+        request.request_id = identifier  # type: ignore[attr-defined]
+        token = logs.request_id.set(identifier)
+        try:
+            response = self.get_response(request)
+        finally:
+            logs.request_id.reset(token)
+        response["X-Request-ID"] = identifier
+        return response
+
+
+class PrivacyHeadersMiddleware:
+    """Pages are private: not cached, not indexed, and without the browser's sensors."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        response.setdefault("Cache-Control", "no-store")
+        response.setdefault(
+            "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+        )
+        response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if request.path != "/":
+            response.setdefault("X-Robots-Tag", "noindex, nofollow")
+        return response

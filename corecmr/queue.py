@@ -1,0 +1,22 @@
+"""The queue: every job by its name, and the one way to ring it.
+
+django-q2 carries a job's name and a primary key. Its table lies in the application's own
+database, so a message written inside a transaction exists exactly if that transaction commits.
+What happened to the work is never read from here: rows of our own tables say that.
+"""
+
+from __future__ import annotations
+
+from django_q.tasks import async_task
+
+JOBS: dict[str, str] = {
+    "ingest": "studies.tasks.ingest_upload",
+    "submit": "processing.tasks.submit_study",
+    "run": "processing.tasks.execute_run",
+    "ping": "processing.tasks.ping",
+}
+
+
+def enqueue(job: str, pk: int) -> None:
+    """Ring ``job`` for the row ``pk``; joins the transaction that is open."""
+    async_task(JOBS[job], pk, group=job, save=False)

@@ -1,0 +1,252 @@
+"""Settings shared by all; safe by default. demo, test and production build on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from corecmr import env
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+VAR_DIR = Path(env.text("CORECMR_VAR_DIR", str(BASE_DIR / "var")))
+
+DEBUG = False
+ALLOWED_HOSTS: list[str] = []
+ROOT_URLCONF = "corecmr.urls"
+WSGI_APPLICATION = "corecmr.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "corecmr.apps.CoreConfig",
+    "corecmr.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.forms",
+    "allauth",
+    "allauth.account",
+    "csp",
+    "django_htmx",
+    "django_q",
+    "accounts",
+    "studies",
+    "processing",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corecmr.middleware.RequestIdMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "corecmr.middleware.PrivacyHeadersMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.ApprovedOnlyMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "corecmr.context.site",
+            ],
+        },
+    }
+]
+FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
+
+# --- people -----------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_LOGOUT_REDIRECT_URL = "home"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.RegistrationForm"
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "[CoreCMR] "
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_SESSION_REMEMBER = False
+ALLAUTH_TRUSTED_PROXY_COUNT = env.number("CORECMR_TRUSTED_PROXIES", 0, high=5)
+
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "corecmr.errors.csrf_failure"
+
+# --- data -------------------------------------------------------------------------------------
+DATABASES: dict[str, dict[str, object]] = {}
+CACHES = {
+    # In the database, because limits on sign-in must be shared by all web processes.
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "corecmr_cache",
+    }
+}
+
+
+def file_storages(var_dir: Path) -> dict[str, dict[str, object]]:
+    """Where files lie: S3 when a bucket is named, folders below ``var_dir`` otherwise."""
+    bucket = env.text("CORECMR_S3_BUCKET", "")
+    if not bucket:
+        return {
+            "default": {
+                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "OPTIONS": {"location": str(var_dir / "media"), "base_url": None},
+            },
+            "quarantine": {
+                "BACKEND": "django.core.files.storage.FileSystemStorage",
+                "OPTIONS": {"location": str(var_dir / "quarantine"), "base_url": None},
+            },
+        }
+    shared = {
+        "bucket_name": bucket,
+        "endpoint_url": env.text("CORECMR_S3_ENDPOINT", "") or None,
+        "region_name": env.text("CORECMR_S3_REGION", "") or None,
+        "access_key": env.text("CORECMR_S3_ACCESS_KEY", "") or None,
+        "secret_key": env.text("CORECMR_S3_SECRET_KEY", "") or None,
+        "addressing_style": env.text("CORECMR_S3_ADDRESSING", "path"),
+        "signature_version": "s3v4",
+        "default_acl": None,
+        "file_overwrite": False,  # the library's own default would replace files in silence
+        "querystring_auth": True,
+        "querystring_expire": 60,
+    }
+    backend = "storages.backends.s3.S3Storage"
+    return {
+        "default": {"BACKEND": backend, "OPTIONS": {**shared, "location": "media"}},
+        "quarantine": {"BACKEND": backend, "OPTIONS": {**shared, "location": "quarantine"}},
+    }
+
+
+STORAGES = {
+    **file_storages(VAR_DIR),
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "staticfiles"
+MEDIA_URL = "/nowhere/"  # stored files have no address of their own: see studies/media.py
+SCRATCH_DIR = VAR_DIR / "scratch"
+
+# Files go to a temporary file at once, so a request's memory does not grow with its files.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+DATA_UPLOAD_MAX_NUMBER_FILES = 5000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+UPLOAD_MAX_FILE_BYTES = env.number("CORECMR_UPLOAD_MAX_FILE_MB", 256, low=1) * 1024**2
+UPLOAD_MAX_TOTAL_BYTES = env.number("CORECMR_UPLOAD_MAX_TOTAL_MB", 4096, low=1) * 1024**2
+
+# --- work -------------------------------------------------------------------------------------
+WORKERS = env.number("CORECMR_WORKERS", 2, low=1, high=64)
+RUN_LEASE_SECONDS = env.number("CORECMR_RUN_LEASE_SECONDS", 15, low=1, high=600)
+RUN_WALL_SECONDS = env.number("CORECMR_RUN_WALL_SECONDS", 1500, low=10)
+RUN_MEMORY_BYTES = env.number("CORECMR_RUN_MEMORY_MB", 8192, low=512) * 1024**2
+INTAKE_WALL_SECONDS = env.number("CORECMR_INTAKE_WALL_SECONDS", 900, low=10)
+INTAKE_MEMORY_BYTES = env.number("CORECMR_INTAKE_MEMORY_MB", 3072, low=512) * 1024**2
+DEFAULT_ENGINE = "mcaq"
+_TIMEOUT = RUN_WALL_SECONDS + 300
+Q_CLUSTER = {
+    "name": "corecmr",
+    "orm": "default",
+    "workers": WORKERS,
+    # The retry clock starts when a message is fetched, so few may wait in memory, and retry
+    # must outlast waiting and running together. The Run row, not the queue, decides on retries.
+    "queue_limit": WORKERS,
+    "bulk": 1,
+    "timeout": _TIMEOUT,
+    "retry": _TIMEOUT * 3 + 60,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
+    "recycle": 20,
+    "poll": 0.2,
+    "guard_cycle": 1,
+    "save_limit": 0,
+    "label": "Queue",
+}
+
+# --- the browser ------------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "media-src": [SELF],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "manifest-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+
+# --- language and time ------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", _("English"))]
+TIME_ZONE = "Europe/London"
+USE_I18N = True
+USE_TZ = True
+LOCALE_PATHS = [BASE_DIR / "locale"]
+
+# --- mail and logs ----------------------------------------------------------------------------
+DEFAULT_FROM_EMAIL = env.text("CORECMR_FROM_EMAIL", "CoreCMR <no-reply@localhost>")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "corecmr.logs.RequestIdFilter"}},
+    "formatters": {"line": {"()": "corecmr.logs.LineFormatter"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": "line",
+        }
+    },
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django-q": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+    },
+}

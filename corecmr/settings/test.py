@@ -1,0 +1,33 @@
+"""The test suite: a real PostgreSQL, files below a temporary folder, quick password hashes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import dj_database_url
+
+from corecmr.settings.base import *  # noqa: F403
+from corecmr.settings.base import Q_CLUSTER as _Q_CLUSTER
+from corecmr.settings.base import STORAGES as _STORAGES
+from corecmr.settings.base import file_storages
+
+SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4  # noqa: S105
+DEIDENTIFICATION_KEY = "tests-only-" + "fedcba9876543210" * 4
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
+DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
+VAR_DIR = Path(os.environ.get("CORECMR_VAR_DIR") or tempfile.mkdtemp(prefix="corecmr-test-"))
+SCRATCH_DIR = VAR_DIR / "scratch"
+STORAGES = {
+    **_STORAGES,
+    **file_storages(VAR_DIR),
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+if os.environ.get("CORECMR_VAR_DIR"):
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = str(VAR_DIR / "mail")
+Q_CLUSTER = {**_Q_CLUSTER, "poll": 0.05}
+RUN_LEASE_SECONDS = 2

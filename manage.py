@@ -1,0 +1,16 @@
+#!/usr/bin/env python
+"""The command line of the site. Without DJANGO_SETTINGS_MODULE it uses the demo settings."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "corecmr.settings.demo")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

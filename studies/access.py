@@ -1,0 +1,78 @@
+"""THE choke point: who may see which study, and do what with it.
+
+Every read of a study that starts from a person starts here. Denied and absent look the same.
+The conditions stand in one expression: chained filters over related rows would let two
+half-matching rows of one study pass as one.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import Http404
+from django.utils import timezone
+
+from accounts.models import Membership, User
+from accounts.roles import roles_with
+from studies.models import Share, Study
+
+Verb = Literal["see", "download", "run", "share", "manage"]
+#: What members of the owning trust may do with its studies.
+OWNER_VERBS: frozenset[str] = frozenset({"see", "download", "run", "share", "manage"})
+
+
+def _clinical_trusts(user: User) -> QuerySet[Membership]:
+    return Membership.objects.filter(user=user, role__in=roles_with("read_studies"))
+
+
+def _live_shares(user: User) -> QuerySet[Share]:
+    trusts = _clinical_trusts(user).values("trust")
+    return Share.objects.filter(
+        Q(to_user=user) | Q(to_trust__in=trusts),
+        revoked_at=None,
+        expires_at__gt=timezone.now(),
+    )
+
+
+def visible_to(user: User) -> QuerySet[Study]:
+    """Studies of the person's own trust, and those shared with the person or the trust, live."""
+    if not user.is_authenticated or not user.can("read_studies"):
+        return Study.objects.none()
+    shared = _live_shares(user).filter(study=OuterRef("pk"))
+    return Study.objects.filter(Q(trust__in=_clinical_trusts(user).values("trust")) | Exists(shared))
+
+
+def researchable_by(user: User) -> QuerySet[Study]:
+    """Studies released for research in trusts that allow it; another door than ``visible_to``."""
+    if not user.is_authenticated or not user.can("research"):
+        return Study.objects.none()
+    return Study.objects.filter(research_permission=True, trust__research_allowed=True)
+
+
+def get_visible_or_404(user: User, public_id: str) -> Study:
+    """The study, or the same 404 whether it is another's or nobody's."""
+    study = visible_to(user).select_related("trust").filter(public_id=public_id).first()
+    if study is None:
+        raise Http404
+    return study
+
+
+def may(user: User, verb: Verb, study: Study) -> bool:
+    """Whether ``user`` may do ``verb`` with ``study``."""
+    if not user.can("read_studies"):
+        return False
+    if _clinical_trusts(user).filter(trust=study.trust_id).exists():
+        return verb in OWNER_VERBS
+    return any(verb in share.verbs for share in _live_shares(user).filter(study=study))
+
+
+def require(user: User, verb: Verb, study: Study) -> None:
+    """404 where ``user`` may not do ``verb``: a refusal tells nothing either."""
+    if not may(user, verb, study):
+        raise Http404
+
+
+def is_owner(user: User, study: Study) -> bool:
+    """Whether the person works in the trust that owns the study."""
+    return may(user, "manage", study)

@@ -1,0 +1,72 @@
+"""Share a study with a person or a trust, and take it back. A share copies nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import Trust, User
+from studies import access
+from studies.models import Share, Study
+
+DEFAULT_DAYS = 30
+MOST_DAYS = 365
+
+
+class SharingError(Exception):
+    """Why a study could not be shared; the text is for the person who asked."""
+
+
+def share(
+    study: Study,
+    *,
+    by: User,
+    to_trust: Trust | None = None,
+    to_user: User | None = None,
+    reason: str,
+    days: int = DEFAULT_DAYS,
+    may_download: bool = True,
+) -> Share:
+    """Grant a person or a trust sight of ``study`` for ``days``."""
+    access.require(by, "share", study)
+    if (to_trust is None) == (to_user is None):
+        raise SharingError("Choose a trust or a person to share with, one of the two.")
+    if to_trust is not None and to_trust.pk == study.trust_id:
+        raise SharingError(f"{to_trust} owns this study; its consultants see it already.")
+    if to_user is not None and access.may(to_user, "manage", study):
+        raise SharingError("This person works in the owning trust and sees the study already.")
+    if not 1 <= days <= MOST_DAYS:
+        raise SharingError(f"A share lasts 1 to {MOST_DAYS} days.")
+    with transaction.atomic():
+        grant = Share.objects.create(
+            study=study,
+            by=by,
+            to_trust=to_trust,
+            to_user=to_user,
+            reason=reason,
+            may_download=may_download,
+            expires_at=timezone.now() + timedelta(days=days),
+        )
+        audit.record(by, "study.share", study, share=grant.public_id, days=days)
+    return grant
+
+
+def revoke(grant: Share, *, by: User) -> None:
+    """End a share at once; doing it twice is one."""
+    access.require(by, "share", grant.study)
+    with transaction.atomic():
+        if Share.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now()):
+            audit.record(by, "study.unshare", grant.study, share=grant.public_id)
+
+
+def set_research_permission(study: Study, *, by: User, allowed: bool) -> None:
+    """Release a study for research, or take it back; the owning trust decides."""
+    access.require(by, "manage", study)
+    with transaction.atomic():
+        if Study.objects.filter(pk=study.pk).exclude(research_permission=allowed).update(
+            research_permission=allowed
+        ):
+            audit.record(by, "study.research_permission", study, allowed=allowed)

@@ -1,0 +1,37 @@
+"""What a worker is asked to do for uploads."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from studies import ingest, uploads
+
+log = logging.getLogger(__name__)
+
+
+def ingest_upload(pk: int) -> None:
+    upload = uploads.claim(pk)
+    if upload is None:
+        return
+    try:
+        ingest.ingest(upload)
+    except Exception as error:
+        # The message of an exception may hold what was read from a file, so only its kind is kept.
+        identifier = secrets.token_hex(4)
+        log.error("ingest failed, id %s: %s", identifier, _where(error))
+        uploads.fail(
+            upload,
+            f"The site could not take these files in (log id {identifier}). Try again; if it "
+            "happens again, tell your administrator the id.",
+        )
+
+
+def _where(error: Exception) -> str:
+    """Kind of error and the place in our code, without its message."""
+    trace = error.__traceback__
+    place = ""
+    while trace is not None:
+        place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return f"{type(error).__name__} at {place}"

@@ -1,4 +1,4 @@
-"""Who people are, which trust they work for, what they accepted, and the record of what they did."""
+"""People, their trusts, what they accepted, and the record of what they did."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def queue_clock(**kwargs: Any) -> list[CheckMessage]:
     waiting = -(-cluster["queue_limit"] // cluster["workers"])
     if cluster["retry"] <= cluster["timeout"] * (2 + waiting):
         return [Error("Q_CLUSTER: retry must exceed timeout × (2 + queue_limit ÷ workers).")]
-    if settings.RUN_WALL_SECONDS >= cluster["timeout"]:
+    if cluster["timeout"] <= settings.RUN_WALL_SECONDS:
         return [Error("RUN_WALL_SECONDS must lie below the queue's timeout.")]
     return []
 

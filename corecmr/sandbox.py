@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,10 +126,8 @@ def run(
 
 def _kill_group(child: subprocess.Popen[str]) -> None:
     """End the whole group: a child's own children must not outlive it."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     child.wait()
 
 
@@ -153,11 +152,9 @@ def _become(memory: int, cpu: int, file_bytes: int, parent: int, command: list[s
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 5))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
+    with suppress(OSError):
         # If the machine runs out of memory, the child goes first, not the database.
         Path("/proc/self/oom_score_adj").write_text("800")
-    except OSError:
-        pass
     os.nice(5)
     os.execv(command[0], command)  # noqa: S606
 

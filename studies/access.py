@@ -40,7 +40,9 @@ def visible_to(user: User) -> QuerySet[Study]:
     if not user.is_authenticated or not user.can("read_studies"):
         return Study.objects.none()
     shared = _live_shares(user).filter(study=OuterRef("pk"))
-    return Study.objects.filter(Q(trust__in=_clinical_trusts(user).values("trust")) | Exists(shared))
+    return Study.objects.filter(
+        Q(trust__in=_clinical_trusts(user).values("trust")) | Exists(shared)
+    )
 
 
 def researchable_by(user: User) -> QuerySet[Study]:

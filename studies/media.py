@@ -21,9 +21,7 @@ _INLINE = frozenset({"image/png", "video/mp4"})
 
 def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     """Answer with a stored file, whole or in part, to a person who may have it."""
-    stored = (
-        StoredFile.objects.select_related("study").filter(public_id=public_id).first()
-    )
+    stored = StoredFile.objects.select_related("study").filter(public_id=public_id).first()
     if stored is None:
         raise Http404
     inline = stored.content_type in _INLINE and "download" not in request.GET

@@ -66,7 +66,9 @@ def set_research_permission(study: Study, *, by: User, allowed: bool) -> None:
     """Release a study for research, or take it back; the owning trust decides."""
     access.require(by, "manage", study)
     with transaction.atomic():
-        if Study.objects.filter(pk=study.pk).exclude(research_permission=allowed).update(
-            research_permission=allowed
+        if (
+            Study.objects.filter(pk=study.pk)
+            .exclude(research_permission=allowed)
+            .update(research_permission=allowed)
         ):
             audit.record(by, "study.research_permission", study, allowed=allowed)

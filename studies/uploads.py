@@ -58,9 +58,7 @@ def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:  # type
         held += size
         if held > settings.UPLOAD_MAX_TOTAL_BYTES:
             megabytes = settings.UPLOAD_MAX_TOTAL_BYTES // 1024**2
-            raise UploadError(
-                f"One upload may hold {megabytes} MB. Send one study at a time."
-            )
+            raise UploadError(f"One upload may hold {megabytes} MB. Send one study at a time.")
         key, size, sha256 = storage.quarantine_write(content)
         with transaction.atomic():
             Upload.objects.select_for_update().get(pk=upload.pk)
@@ -76,7 +74,7 @@ def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:  # type
 
 
 def complete(upload: Upload, *, sent: int | None = None) -> None:
-    """All files are here: ring the check, in the transaction that says so. Doing it twice is one."""
+    """All files are here: ring the check in the same transaction. Doing it twice is one."""
     with transaction.atomic():
         locked = Upload.objects.select_for_update().get(pk=upload.pk)
         if locked.state != Upload.State.RECEIVING:
@@ -118,7 +116,7 @@ def withdraw(upload: Upload) -> None:
 
 
 def claim(pk: int) -> Upload | None:
-    """Take the upload for checking, with a lease and a new fence; ``None`` if it is not to be had."""
+    """Take the upload for checking, with a lease and a new fence; ``None`` if it is taken."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
@@ -138,9 +136,7 @@ def claim(pk: int) -> Upload | None:
 
 def heartbeat(upload: Upload, done: int) -> bool:
     """Renew the lease; False if the upload is no longer ours."""
-    return bool(
-        _mine(upload).update(done=done, lease_until=Now() + LEASE)
-    )
+    return bool(_mine(upload).update(done=done, lease_until=Now() + LEASE))
 
 
 def fail(upload: Upload, reason: str) -> None:
@@ -159,9 +155,9 @@ def empty_quarantine(upload: Upload) -> None:
     """Delete what came in; names of files that were stored go too, they may name a patient."""
     storage.quarantine_delete(upload.items.values_list("key", flat=True))
     upload.items.update(key="")
-    upload.items.filter(
-        state__in=[UploadItem.State.STORED, UploadItem.State.DUPLICATE]
-    ).update(name="")
+    upload.items.filter(state__in=[UploadItem.State.STORED, UploadItem.State.DUPLICATE]).update(
+        name=""
+    )
 
 
 def mine_locked(upload: Upload) -> bool:
@@ -170,9 +166,7 @@ def mine_locked(upload: Upload) -> bool:
 
 
 def _mine(upload: Upload):  # type: ignore[no-untyped-def]
-    return Upload.objects.filter(
-        pk=upload.pk, fence=upload.fence, state=Upload.State.CHECKING
-    )
+    return Upload.objects.filter(pk=upload.pk, fence=upload.fence, state=Upload.State.CHECKING)
 
 
 def reap() -> int:

@@ -37,9 +37,7 @@ if not EMAIL_HOST:
 if _problems:
     raise ImproperlyConfigured("CoreCMR does not start:\n- " + "\n- ".join(_problems))
 
-DATABASES = {
-    "default": dj_database_url.parse(_database, conn_max_age=60, conn_health_checks=True)
-}
+DATABASES = {"default": dj_database_url.parse(_database, conn_max_age=60, conn_health_checks=True)}
 CSRF_TRUSTED_ORIGINS = [f"https://{host.lstrip('.')}" for host in ALLOWED_HOSTS]
 EMAIL_PORT = env.number("EMAIL_PORT", 587, low=1, high=65535)
 EMAIL_HOST_USER = env.text("EMAIL_HOST_USER", "")

@@ -13,7 +13,7 @@ from corecmr.settings.base import Q_CLUSTER as _Q_CLUSTER
 from corecmr.settings.base import STORAGES as _STORAGES
 from corecmr.settings.base import file_storages
 
-SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4  # noqa: S105
+SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4
 DEIDENTIFICATION_KEY = "tests-only-" + "fedcba9876543210" * 4
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}

@@ -59,7 +59,7 @@ class GivenContours:
 
 @dataclass(frozen=True)
 class GivenInputFunction:
-    """An arterial input function brought along: seconds from the first frame, mmol/l whole blood."""
+    """A given AIF: seconds from the first frame, mmol/l whole blood."""
 
     times_s: FloatArray
     concentration_mmol_l: FloatArray
@@ -111,7 +111,7 @@ class SegmentFlow:
 
 @dataclass(frozen=True)
 class SeriesResult:
-    """What was found in one series; arrays lie on a crop of the source grid that starts at ``offset``.
+    """What was found in one series; arrays lie on a crop of the source grid from ``offset``.
 
     corrected: (T, r, c) float32; displacement: (T, 2, r, c) float32, pixels, row then column,
     with corrected(x) = original(x + d(x)). mbf: (r, c) float32 ml/min/g, NaN outside the

@@ -1,4 +1,4 @@
-"""The only model with a FileField. Every stored file is reached through it, and through media.py."""
+"""The only model with a FileField: every stored file is reached by it and media.py."""
 
 from __future__ import annotations
 

@@ -1,0 +1,30 @@
+"""Every address of the site."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+from django.views.generic import TemplateView
+
+
+def page(template: str):  # type: ignore[no-untyped-def]
+    """A page that is the same for everybody."""
+    return login_not_required(TemplateView.as_view(template_name=template))
+
+
+urlpatterns = [
+    path("", include("studies.urls")),
+    path("", include("processing.urls")),
+    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("accounts.urls")),
+    path("admin/", admin.site.urls),
+    path("intended-use/", page("pages/intended_use.html"), name="intended_use"),
+    path("cookies/", page("pages/cookies.html"), name="cookies"),
+    path("accessibility/", page("pages/accessibility.html"), name="accessibility"),
+]
+
+handler400 = "corecmr.errors.bad_request"
+handler403 = "corecmr.errors.permission_denied"
+handler404 = "corecmr.errors.not_found"
+handler500 = "corecmr.errors.server_error"

@@ -1,0 +1,91 @@
+"""An engine's output folder becomes stored files and rows, together with the run's end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from accounts import audit
+from processing import runs
+from processing.models import Run
+from studies import storage
+from studies.models import Result, SegmentFlow, StoredFile, Study
+
+_KINDS = {
+    "mbf.png": StoredFile.Kind.MAP,
+    "cine.mp4": StoredFile.Kind.CINE,
+    "poster.png": StoredFile.Kind.POSTER,
+    "report.json": StoredFile.Kind.REPORT,
+}
+
+
+class LostRun(Exception):
+    """The run belongs to another worker now; what this one made is thrown away."""
+
+
+def store(run: Run, output: Path) -> Result:
+    """Store what lies in ``output`` as a new result of the run's study. Raises LostRun."""
+    report = json.loads((output / "report.json").read_text())
+    paths = sorted(path for path in output.rglob("*") if path.is_file())
+    with storage.Batch() as batch:
+        keys = []
+        for number, path in enumerate(paths):
+            keys.append(batch.write(path))
+            if not runs.heartbeat(run, "store", number / len(paths)):
+                raise LostRun
+        rows = [
+            storage.row(
+                run.study,
+                path,
+                key,
+                kind=_KINDS.get(path.name, StoredFile.Kind.DATA),
+                folder="" if path.parent == output else path.parent.name,
+            )
+            for path, key in zip(paths, keys, strict=True)
+        ]
+        with transaction.atomic():
+            if not runs.lock_mine(run):
+                raise LostRun
+            result = _result(run, report)
+            for row in rows:
+                row.result = result
+            StoredFile.objects.bulk_create(rows)
+            SegmentFlow.objects.bulk_create(_segments(result, report))
+            audit.record(None, "result.create", result, run=run.public_id)
+            runs.succeed(run, result)
+    return result
+
+
+def _result(run: Run, report: dict[str, Any]) -> Result:
+    study = Study.objects.select_for_update().get(pk=run.study_id)
+    last = study.results.aggregate(last=Max("number"))["last"] or 0
+    return Result.objects.create(
+        study=study,
+        number=last + 1,
+        engine=report["engine"]["name"],
+        engine_version=report["engine"]["version"],
+        parameters=report["parameters"],
+        report=report,
+    )
+
+
+def _segments(result: Result, report: dict[str, Any]) -> list[SegmentFlow]:
+    return [
+        SegmentFlow(
+            result=result,
+            folder=series["folder"],
+            state=series["state"],
+            level=series["level"],
+            segment=int(number),
+            mbf=flow["mbf"],
+            low=flow["low"],
+            high=flow["high"],
+            ischaemic=flow["ischaemic"],
+        )
+        for series in report["series"]
+        for number, flow in series["mbf"]["segments"].items()
+    ]

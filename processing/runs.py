@@ -1,0 +1,219 @@
+"""The only writers of a run's state: each move is one guarded UPDATE and one line of history.
+
+The Run row is the truth; the queue only carries its key. A message delivered twice finds the
+run claimed and does nothing; a worker that was thought dead writes with an old fence and is
+refused. Three faults of the run's own set it aside; the death of a worker or of the database
+is not its fault and does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import audit
+from accounts.models import User
+from corecmr.queue import enqueue
+from processing import states
+from processing.models import Run, RunEvent
+from studies import access
+from studies.models import Result, StoredFile, Study
+
+MOST_OWN_FAULTS = 3
+#: A waiting run whose message may have been lost is rung again after this.
+RING_AGAIN = timedelta(seconds=30)
+
+
+class RunError(Exception):
+    """Why a run could not be started or stopped; the text is for the person who asked."""
+
+
+def submit(
+    study: Study,
+    *,
+    engine: str,
+    parameters: Mapping[str, Any] | None = None,
+    by: User | None,
+) -> Run:
+    """Queue a run and its message in one transaction.
+
+    The same request while one is open returns the open one, however often it is pressed.
+    ``by`` is the person who asked; ``None`` is the system, after an upload.
+    """
+    if by is not None:
+        access.require(by, "run", study)
+    wanted = dict(parameters or {})
+    key = _input_key(study, wanted)
+    for _ in range(2):
+        open_run = Run.objects.filter(
+            study=study, engine=engine, input_key=key, state__in=states.OPEN
+        ).first()
+        if open_run is not None:
+            return open_run
+        try:
+            with transaction.atomic():
+                run = Run.objects.create(
+                    study=study, engine=engine, parameters=wanted, input_key=key, requested_by=by
+                )
+                RunEvent.objects.create(run=run, after=states.QUEUED)
+                audit.record(by, "run.submit", run, engine=engine)
+                enqueue("run", run.pk)
+            return run
+        except IntegrityError:
+            continue  # another request was quicker by a moment: its run is the one
+    raise RunError("This study is being submitted by somebody else. Try again in a moment.")
+
+
+def _input_key(study: Study, parameters: dict[str, Any]) -> str:
+    """What makes two requests the same: the parameters and the images held."""
+    images = study.files.filter(kind=StoredFile.Kind.SOURCE).order_by("sha256")
+    text = json.dumps([parameters, list(images.values_list("sha256", flat=True))], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def claim(pk: int) -> Run | None:
+    """Take a run for work: counted before it starts, leased, with a new fence."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE processing_run AS run
+               SET state = 'running', attempt = attempt + 1, fence = fence + 1, stage = '',
+                   fraction = 0, heartbeat_at = now(), lease_until = now() + %s
+              FROM (SELECT id, state FROM processing_run WHERE id = %s FOR UPDATE) AS old
+             WHERE run.id = old.id AND own_faults < %s
+               AND (run.state = 'queued' OR (run.state = 'running' AND run.lease_until < now()))
+            RETURNING old.state
+            """,
+            [_lease(), pk, MOST_OWN_FAULTS],
+        )
+        row = cursor.fetchone()
+        if row is None:
+            return None
+        run = Run.objects.select_related("study", "study__trust").get(pk=pk)
+        RunEvent.objects.create(run=run, before=row[0], after=states.RUNNING)
+        return run
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.RUN_LEASE_SECONDS)
+
+
+def heartbeat(run: Run, stage: str, fraction: float) -> bool:
+    """Renew the lease and show progress; False if the run is no longer ours."""
+    return bool(
+        _mine(run).update(
+            stage=stage[:20],
+            fraction=max(0.0, min(1.0, fraction)),
+            heartbeat_at=Now(),
+            lease_until=Now() + _lease(),
+        )
+    )
+
+
+def _mine(run: Run) -> QuerySet[Run]:
+    return Run.objects.filter(pk=run.pk, fence=run.fence, state=states.RUNNING)
+
+
+def lock_mine(run: Run) -> bool:
+    """Inside a transaction: lock the row, and say whether the run is still ours."""
+    return _mine(run).select_for_update().exists()
+
+
+def succeed(run: Run, result: Result) -> None:
+    """Link the result; the caller holds the transaction that made it and the lock on the run."""
+    _move(
+        _mine(run), run, states.RUNNING, states.SUCCEEDED,
+        result=result, stage="", fraction=1.0, lease_until=None, finished_at=Now(), reason="",
+    )  # fmt: skip
+    audit.record(None, "run.succeed", run, result=result.public_id)
+
+
+def fail(run: Run, reason: str) -> bool:
+    """End a run with a sentence for the user: what it met was expected and final."""
+    with transaction.atomic():
+        moved = _move(
+            _mine(run), run, states.RUNNING, states.FAILED,
+            reason=reason, stage="", lease_until=None, finished_at=Now(),
+        )  # fmt: skip
+        if moved:
+            audit.record(None, "run.fail", run)
+        return moved
+
+
+def fault(run: Run, reason: str) -> bool:
+    """Count a fault of the run's own: tried again, or set aside with ``reason`` at the third."""
+    with transaction.atomic():
+        locked = _mine(run).select_for_update().first()
+        if locked is None:
+            return False
+        faults = locked.own_faults + 1
+        if faults >= MOST_OWN_FAULTS:
+            Run.objects.filter(pk=run.pk).update(own_faults=faults)
+            return fail(run, reason)
+        moved = _move(
+            _mine(run), run, states.RUNNING, states.QUEUED, "fault",
+            own_faults=faults, stage="", fraction=0, lease_until=None, rung_at=Now(),
+        )  # fmt: skip
+        enqueue("run", run.pk)
+        return moved
+
+
+def cancel(run: Run, *, by: User) -> bool:
+    """Stop a waiting or running run; its worker notices at the next heartbeat."""
+    access.require(by, "run", run.study)
+    with transaction.atomic():
+        locked = Run.objects.select_for_update().filter(pk=run.pk).first()
+        if locked is None or locked.state not in states.OPEN:
+            return False
+        _move(
+            Run.objects.filter(pk=run.pk), run, locked.state, states.CANCELLED,
+            lease_until=None, finished_at=Now(), stage="",
+        )  # fmt: skip
+        audit.record(by, "run.cancel", run)
+        return True
+
+
+def reap() -> int:
+    """Give back runs whose lease ran out, and ring again for runs nobody came for."""
+    rung = 0
+    now = timezone.now()
+    for run in Run.objects.filter(state=states.RUNNING, lease_until__lt=now):
+        with transaction.atomic():
+            lapsed = Run.objects.filter(
+                pk=run.pk, state=states.RUNNING, fence=run.fence, lease_until__lt=Now()
+            )
+            if _move(
+                lapsed, run, states.RUNNING, states.QUEUED, "lease ran out",
+                lease_until=None, stage="", fraction=0, rung_at=Now(), fence=F("fence") + 1,
+            ):  # fmt: skip
+                enqueue("run", run.pk)
+                rung += 1
+    for run in Run.objects.filter(state=states.QUEUED, rung_at__lt=now - RING_AGAIN):
+        with transaction.atomic():
+            if Run.objects.filter(
+                pk=run.pk, state=states.QUEUED, rung_at__lt=now - RING_AGAIN
+            ).update(rung_at=Now()):
+                enqueue("run", run.pk)
+                rung += 1
+    return rung
+
+
+def _move(
+    rows: QuerySet[Run], run: Run, before: str, after: str, detail: str = "", **fields: Any
+) -> bool:
+    """The one guarded UPDATE: moves the run if ``rows`` still holds it in ``before``."""
+    if not states.may_move(before, after):
+        raise ValueError(f"a run cannot go from {before} to {after}")
+    if not rows.filter(state=before).update(state=after, **fields):
+        return False
+    RunEvent.objects.create(run=run, before=before, after=after, detail=detail)
+    return True

@@ -1,0 +1,66 @@
+"""What a worker is asked to do. Each may be asked twice without harm."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import traceback
+
+from django.conf import settings
+from django.utils import timezone
+
+from processing import child, outputs, runs
+from processing.models import Pulse, Run
+from studies.models import Study
+
+log = logging.getLogger(__name__)
+
+
+def submit_study(pk: int) -> None:
+    """A study has arrived: analyse it with the engine of record."""
+    study = Study.objects.filter(pk=pk).first()
+    if study is not None:
+        runs.submit(study, engine=settings.DEFAULT_ENGINE, by=None)
+
+
+def execute_run(pk: int) -> None:
+    run = runs.claim(pk)
+    if run is None:
+        return
+    try:
+        _execute(run)
+    except outputs.LostRun:
+        log.info("run %s was taken away", run.public_id)
+    except Exception as error:
+        identifier = secrets.token_hex(4)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.error(
+            "run %s, log id %s: %s at %s:%s",
+            run.public_id, identifier, type(error).__name__, place.name, place.lineno,
+        )  # fmt: skip
+        runs.fault(run, _again(f"the site met an error, log id {identifier}"))
+
+
+def _execute(run: Run) -> None:
+    with child.scratch(run) as work:
+        if not child.fetch(run, work / "in", lambda part: runs.heartbeat(run, "fetch", part / 20)):
+            return
+        ended = child.run_engine(run, work, lambda stage, part: runs.heartbeat(run, stage, part))
+        if ended.output is not None:
+            outputs.store(run, ended.output)
+        elif ended.sentence:
+            runs.fail(run, ended.sentence)
+        elif ended.fault:
+            runs.fault(run, _again(ended.fault))
+
+
+def _again(cause: str) -> str:
+    return (
+        f"This study was set aside after {runs.MOST_OWN_FAULTS} attempts: {cause}. "
+        "Try again; if it happens again, tell your administrator."
+    )
+
+
+def ping(pk: int) -> None:
+    """Answer the watchdog."""
+    Pulse.objects.filter(pk=pk).update(answered_at=timezone.now())

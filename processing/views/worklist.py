@@ -1,0 +1,79 @@
+"""Home: the public page for visitors, the worklist with the upload for people who are signed in."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
+from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef, Prefetch
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET
+
+from processing.models import Run
+from studies import access
+from studies.models import Result, Series, Study, Upload
+
+PAGE = 25
+
+
+@login_not_required
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    user = request.user
+    if not user.is_authenticated:
+        return render(request, "studies/landing.html")
+    if not user.can("read_studies"):
+        if user.can("research"):
+            return redirect("research")
+        return redirect("admin:index")
+    page = Paginator(_studies(user), PAGE).get_page(request.GET.get("page"))  # type: ignore[arg-type]
+    own = user.trust.pk if user.trust else None
+    return render(
+        request,
+        "studies/home.html",
+        {
+            "page": page,
+            "studies": [_row(study, own) for study in page],
+            "uploads": Upload.objects.filter(user=user, state__in=Upload.OPEN),
+            "may_upload": user.can("upload"),
+            "may_research": user.can("research"),
+            "max_file_bytes": settings.UPLOAD_MAX_FILE_BYTES,
+        },
+    )
+
+
+def _studies(user):  # type: ignore[no-untyped-def]
+    return (
+        access.visible_to(user)
+        .select_related("trust")
+        .annotate(has_result=Exists(Result.objects.filter(study=OuterRef("pk"))))
+        .prefetch_related(
+            Prefetch("runs", queryset=Run.objects.order_by("-created_at")),
+            Prefetch("series", queryset=Series.objects.filter(role=Series.Role.PERFUSION)),
+        )
+        .order_by("-created_at")
+    )
+
+
+def _row(study: Study, own_trust: int | None) -> dict[str, object]:
+    runs = study.runs.all()  # type: ignore[attr-defined]
+    return {
+        "public_id": study.public_id,
+        "reference": study.reference,
+        "study_date": study.study_date,
+        "trust": study.trust,
+        "created_at": study.created_at,
+        "series_summary": _summary(list(study.series.all())),
+        "run": runs[0] if runs else None,
+        "has_result": study.has_result,  # type: ignore[attr-defined]
+        "shared": study.trust_id != own_trust,
+    }
+
+
+def _summary(series: list[Series]) -> str:
+    """What the study holds, in a few words: "Stress 3, Rest 3"."""
+    counts: dict[str, int] = {}
+    for entry in series:
+        counts[entry.get_state_display()] = counts.get(entry.get_state_display(), 0) + 1
+    return ", ".join(f"{label} {count}" for label, count in counts.items())

@@ -1,0 +1,36 @@
+"""Addresses of studies and what belongs to them."""
+
+from __future__ import annotations
+
+from django.urls import path, register_converter
+
+from accounts.identifiers import PublicIdConverter
+from studies.views import reading, research, sharing, uploading
+
+register_converter(PublicIdConverter, "public_id")
+
+urlpatterns = [
+    path("uploads/", uploading.create, name="upload_create"),
+    path("uploads/<public_id:public_id>/", uploading.show, name="upload"),
+    path("uploads/<public_id:public_id>/files/", uploading.files, name="upload_files"),
+    path("uploads/<public_id:public_id>/complete/", uploading.complete, name="upload_complete"),
+    path("uploads/<public_id:public_id>/withdraw/", uploading.withdraw, name="upload_withdraw"),
+    path("uploads/<public_id:public_id>/status/", uploading.status, name="upload_status"),
+    path(
+        "uploads/<public_id:public_id>/status.json",
+        uploading.status_json,
+        name="upload_status_json",
+    ),
+    path("studies/<public_id:public_id>/", reading.show, name="study"),
+    path("studies/<public_id:public_id>/everything.zip", reading.download, name="study_zip"),
+    path("studies/<public_id:public_id>/share/", sharing.share, name="study_share"),
+    path(
+        "studies/<public_id:public_id>/research/",
+        sharing.research_permission,
+        name="study_research",
+    ),
+    path("shares/<public_id:public_id>/revoke/", sharing.revoke, name="share_revoke"),
+    path("files/<public_id:public_id>/", reading.file, name="file"),
+    path("research/", research.show, name="research"),
+    path("research/segments.csv", research.export, name="research_csv"),
+]

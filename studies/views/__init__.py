@@ -1,0 +1,1 @@
+"""Pages of studies: their way in, how they are read, and how they go out."""

@@ -1,0 +1,177 @@
+"""The study's page, its files and its ZIP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_GET, require_safe
+
+from accounts import audit
+from studies import access, archive, media
+from studies.models import Result, Share, StoredFile, Study
+from studies.models.studies import Level, State
+
+AHA_NAMES = {
+    1: _("Basal anterior"),
+    2: _("Basal anteroseptal"),
+    3: _("Basal inferoseptal"),
+    4: _("Basal inferior"),
+    5: _("Basal inferolateral"),
+    6: _("Basal anterolateral"),
+    7: _("Mid anterior"),
+    8: _("Mid anteroseptal"),
+    9: _("Mid inferoseptal"),
+    10: _("Mid inferior"),
+    11: _("Mid inferolateral"),
+    12: _("Mid anterolateral"),
+    13: _("Apical anterior"),
+    14: _("Apical septal"),
+    15: _("Apical inferior"),
+    16: _("Apical lateral"),
+}
+
+
+@require_GET
+def show(request: HttpRequest, public_id: str) -> HttpResponse:
+    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    audit.record(request.user, "study.view", study)
+    result = study.results.first()
+    owner = access.is_owner(request.user, study)  # type: ignore[arg-type]
+    context: dict[str, Any] = {
+        "study": study,
+        "series": list(study.series.all()),
+        "result": result,
+        "is_owner": owner,
+        "may_download": access.may(request.user, "download", study),  # type: ignore[arg-type]
+        "may_run": access.may(request.user, "run", study),  # type: ignore[arg-type]
+        "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
+        "shared_by": None if owner else study.trust,
+    }
+    if result is not None:
+        context |= _result_context(result)
+    return render(request, "studies/study.html", context)
+
+
+def _shares(study: Study) -> list[Share]:
+    return list(study.shares.select_related("to_trust", "to_user", "by"))
+
+
+def _result_context(result: Result) -> dict[str, Any]:
+    files = list(result.files.all())
+    by_place = {(stored.folder, stored.name): stored for stored in files}
+    series = result.report["series"]
+    return {
+        "grid": _grid(series, by_place),
+        "segments": _segments(result),
+        "quality": _quality(series),
+        "unused": result.report.get("unused") or [],
+        "provenance": _provenance(result),
+        "files": [stored for stored in files if stored.kind != StoredFile.Kind.POSTER],
+    }
+
+
+def _grid(
+    series: list[dict[str, Any]], files: dict[tuple[str, str], StoredFile]
+) -> list[dict[str, Any]]:
+    """Rows by state, cells by slice level, in the order a reader expects."""
+    rows = []
+    for state in State:
+        cells = [
+            _cell(entry, files)
+            for level in Level
+            for entry in series
+            if entry["state"] == state and entry["level"] == level
+        ]
+        if cells:
+            rows.append({"state": state.value, "label": state.label, "cells": cells})
+    return rows
+
+
+def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> dict[str, Any]:
+    folder = entry["folder"]
+    return {
+        "folder": folder,
+        "state_label": State(entry["state"]).label,
+        "level_label": Level(entry["level"]).label,
+        "repeat": folder.rsplit("_", 1)[-1] if folder.count("_") == 2 else "",
+        "mbf_global": entry["mbf"]["global"],
+        "segments": sorted(
+            ((int(number), flow) for number, flow in entry["mbf"]["segments"].items()),
+            key=lambda pair: pair[0],
+        ),
+        "frames": len(entry["frames"]),
+        "frames_left_out": sum(
+            1 for frame in entry["frames"] if frame["role"] == "dynamic" and not frame["used"]
+        ),
+        "duration_s": entry["frame_times_s"][-1] if entry["frame_times_s"] else None,
+        "time_source": entry["time_source"],
+        "quality": entry["quality"],
+        "cine": files.get((folder, "cine.mp4")),
+        "poster": files.get((folder, "poster.png")),
+        "map": files.get((folder, "mbf.png")),
+    }
+
+
+def _segments(result: Result) -> list[dict[str, Any]]:
+    """One row for each AHA segment; a repeat of a slice does not replace the first one."""
+    flows: dict[tuple[str, int], Any] = {}
+    for flow in result.segment_flows.all():
+        flows.setdefault((flow.state, flow.segment), flow)
+    reserve = result.report.get("reserve") or {}
+    return [
+        {
+            "number": number,
+            "name": name,
+            "stress": flows.get((State.STRESS, number)),
+            "rest": flows.get((State.REST, number)),
+            "unknown": flows.get((State.UNKNOWN, number)),
+            "reserve": reserve.get(str(number)),
+        }
+        for number, name in AHA_NAMES.items()
+    ]
+
+
+def _quality(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The findings of all series; one that several series share is said once, with their names."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for entry in series:
+        name = f"{State(entry['state']).label}, {Level(entry['level']).label.lower()}"
+        for flag in entry["quality"]:
+            key = (flag["severity"], flag["flag"], flag["sentence"])
+            found.setdefault(key, []).append(name)
+    order = {"error": 0, "warning": 1, "info": 2}
+    return [
+        {"severity": severity, "flag": flag, "sentence": sentence, "where": where}
+        for (severity, flag, sentence), where in sorted(
+            found.items(), key=lambda pair: order.get(pair[0][0], 3)
+        )
+    ]
+
+
+def _provenance(result: Result) -> dict[str, Any]:
+    report = result.report
+    return {
+        "engine": result.engine,
+        "version": result.engine_version,
+        "created_at": result.created_at,
+        "number": result.number,
+        "seconds": (report.get("seconds") or {}).get("total"),
+        "time_sources": sorted({entry["time_source"] for entry in report["series"]}),
+        "parameters": result.parameters,
+    }
+
+
+@require_safe
+def file(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    return media.serve(request, public_id)
+
+
+@require_GET
+def download(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    access.require(request.user, "download", study)  # type: ignore[arg-type]
+    return archive.stream(study, study.results.first(), to=request.user)  # type: ignore[arg-type]

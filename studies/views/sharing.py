@@ -1,0 +1,64 @@
+"""Sharing a study, taking the share back, and releasing the study for research."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from studies import access, sharing
+from studies.forms import ShareForm
+from studies.models import Share
+
+
+@require_http_methods(["GET", "POST"])
+def share(request: HttpRequest, public_id: str) -> HttpResponse:
+    user = request.user
+    study = access.get_visible_or_404(user, public_id)  # type: ignore[arg-type]
+    access.require(user, "share", study)  # type: ignore[arg-type]
+    form = ShareForm(request.POST or None, study=study)
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            sharing.share(
+                study,
+                by=user,  # type: ignore[arg-type]
+                to_trust=data["to_trust"],
+                to_user=data["to_user"],
+                reason=data["reason"],
+                days=data["days"],
+                may_download=data["may_download"],
+            )
+        except sharing.SharingError as error:
+            form.add_error(None, str(error))
+        else:
+            whom = data["to_trust"] or data["to_user"]
+            messages.success(request, _("Shared with %(whom)s.") % {"whom": whom})
+            return redirect("study", study.public_id)
+    return render(request, "studies/share.html", {"study": study, "form": form})
+
+
+@require_POST
+def revoke(request: HttpRequest, public_id: str) -> HttpResponse:
+    grant = Share.objects.select_related("study").filter(public_id=public_id).first()
+    if grant is None:
+        raise Http404
+    sharing.revoke(grant, by=request.user)  # type: ignore[arg-type]
+    messages.success(request, _("The share has ended. The study is no longer visible to them."))
+    return redirect("study", grant.study.public_id)
+
+
+@require_POST
+def research_permission(request: HttpRequest, public_id: str) -> HttpResponse:
+    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    allowed = request.POST.get("allowed") == "yes"
+    sharing.set_research_permission(study, by=request.user, allowed=allowed)  # type: ignore[arg-type]
+    messages.success(
+        request,
+        _("This study may be used for research.")
+        if allowed
+        else _("This study is no longer used for research."),
+    )
+    return redirect("study", study.public_id)

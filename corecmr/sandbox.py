@@ -121,6 +121,9 @@ def run(
         _kill_group(child)
     for reader in readers:
         reader.join(timeout=5)
+    for stream in (child.stdout, child.stderr):
+        if stream is not None:
+            stream.close()
     return Outcome(child.returncode, "".join(tail), ended_by)
 
 

@@ -1,0 +1,96 @@
+"""People, trusts and studies for tests, made through the product's own doors where one exists."""
+
+from __future__ import annotations
+
+import itertools
+
+from allauth.account.models import EmailAddress
+
+from accounts.models import Membership, Trust, User
+from accounts.roles import Role
+from studies.models import Result, SegmentFlow, Study
+
+PASSWORD = "a-long-enough-password-7"
+_numbers = itertools.count(1)
+
+
+def make_trust(name: str = "", *, research_allowed: bool = False) -> Trust:
+    return Trust.objects.create(
+        name=name or f"Trust {next(_numbers)}", research_allowed=research_allowed
+    )
+
+
+def make_user(
+    trust: Trust | None = None,
+    role: str = Role.CONSULTANT,
+    *,
+    status: str = User.Status.APPROVED,
+    email: str = "",
+    name: str = "Dr Test",
+) -> User:
+    user = User.objects.create_user(
+        email or f"person{next(_numbers)}@hospital.example", PASSWORD, name=name, status=status
+    )
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    if role:
+        Membership.objects.create(user=user, trust=trust, role=role)
+    return user
+
+
+def make_administrator() -> User:
+    return make_user(None, Role.ADMINISTRATOR, name="Alex Admin")
+
+
+def make_study(trust: Trust, **fields: object) -> Study:
+    return Study.objects.create(
+        **{"trust": trust, "study_uid": f"2.25.{next(_numbers)}", "patient_age": 61, **fields}
+    )
+
+
+def make_result(study: Study, *, mbf: float = 1.5) -> Result:
+    """A small result with two segments of one slice in each state."""
+    result = Result.objects.create(
+        study=study,
+        number=study.results.count() + 1,
+        engine="mcaq",
+        engine_version="0.1.0",
+        report={
+            "format": 1,
+            "series": [_series("stress", 2 * mbf), _series("rest", mbf)],
+            "reserve": {"7": 2.0, "8": 2.0},
+            "seconds": {"total": 1.0},
+            "unused": [],
+        },
+    )
+    for state, value in (("stress", 2 * mbf), ("rest", mbf)):
+        for segment in (7, 8):
+            SegmentFlow.objects.create(
+                result=result, folder=f"{state}_mid", state=state, level="mid", segment=segment,
+                mbf=value, low=0.9 * value, high=1.1 * value,
+                ischaemic=False if state == "stress" else None,
+            )  # fmt: skip
+    return result
+
+
+def _series(state: str, mbf: float) -> dict[str, object]:
+    flow = {"mbf": mbf, "low": 0.9 * mbf, "high": 1.1 * mbf, "ischaemic": None}
+    return {
+        "folder": f"{state}_mid",
+        "state": state,
+        "level": "mid",
+        "series_uid": "2.25.1",
+        "sop_instance_uids": ["2.25.2"],
+        "frame_times_s": [0.0, 1.0],
+        "time_source": "AcquisitionTime",
+        "frames": [
+            {"sop_instance_uid": "2.25.2", "frame_number": 1, "time_s": 0.0, "role": "dynamic",
+             "used": True, "reason": None},
+        ],
+        "offset": [0, 0],
+        "mbf": {"global": mbf, "segments": {"7": flow, "8": flow}},
+        "quality": [
+            {"flag": "level_assumed", "severity": "info",
+             "sentence": "One slice alone is taken as mid."},
+        ],
+        "seconds": 0.5,
+    }  # fmt: skip

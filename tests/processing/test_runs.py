@@ -1,0 +1,157 @@
+"""The run row is the truth: claims, leases, fences and faults, on the real database."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.http import Http404
+from django.utils import timezone
+from django_q.models import OrmQ  # noqa: TID251  (the test looks into the queue's own table)
+
+from processing import runs
+from processing.models import Run
+from tests.people import make_result, make_study, make_trust, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def study():
+    return make_study(make_trust())
+
+
+@pytest.fixture
+def run(study):
+    return runs.submit(study, engine="mcaq", by=None)
+
+
+def lapse(run: Run) -> None:
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def history(run: Run) -> list[str]:
+    return [event.after for event in run.events.all()]
+
+
+def test_submitting_makes_the_run_and_its_message(run):
+    assert run.state == "queued"
+    assert OrmQ.objects.count() == 1
+
+
+def test_the_same_request_is_one_run_while_it_is_open(study, run):
+    assert runs.submit(study, engine="mcaq", by=None) == run
+    other = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3}}, by=None)
+    assert other != run
+    claimed = runs.claim(run.pk)
+    assert runs.fail(claimed, "It failed.")
+    assert runs.submit(study, engine="mcaq", by=None) != run
+
+
+def test_only_the_owning_trust_submits_and_cancels(study, run):
+    stranger = make_user(make_trust())
+    with pytest.raises(Http404):
+        runs.submit(study, engine="mcaq", by=stranger)
+    with pytest.raises(Http404):
+        runs.cancel(run, by=stranger)
+    assert runs.cancel(run, by=make_user(study.trust))
+    assert runs.claim(run.pk) is None
+
+
+def test_a_second_delivery_finds_nothing_to_do(run):
+    first = runs.claim(run.pk)
+    assert first is not None
+    assert (first.state, first.attempt, first.fence) == ("running", 1, 1)
+    assert runs.claim(run.pk) is None
+
+
+def test_a_lapsed_run_is_taken_up_and_the_late_writer_refused(study, run):
+    late = runs.claim(run.pk)
+    lapse(run)
+    assert runs.reap() == 1
+    taken = runs.claim(run.pk)
+    assert taken is not None
+    assert taken.fence > late.fence
+    assert not runs.heartbeat(late, "motion", 0.5)
+    assert not runs.fail(late, "late")
+    assert not runs.fault(late, "late")
+    assert not runs.lock_mine(late)
+    assert runs.heartbeat(taken, "motion", 0.5)
+    assert Run.objects.get(pk=run.pk).state == "running"
+
+
+def test_lapsed_leases_are_not_the_runs_own_faults(run):
+    for _ in range(11):
+        assert runs.claim(run.pk) is not None
+        lapse(run)
+        assert runs.reap() == 1
+    final = Run.objects.get(pk=run.pk)
+    assert (final.state, final.own_faults, final.attempt) == ("queued", 0, 11)
+
+
+def test_three_faults_of_its_own_set_a_run_aside(run):
+    for expected in ("queued", "queued", "failed"):
+        claimed = runs.claim(run.pk)
+        assert runs.fault(claimed, "It was set aside.")
+        assert Run.objects.get(pk=run.pk).state == expected
+    final = Run.objects.get(pk=run.pk)
+    assert (final.own_faults, final.reason) == (3, "It was set aside.")
+    assert runs.claim(run.pk) is None
+    assert history(run) == [
+        "queued", "running", "queued", "running", "queued", "running", "failed",
+    ]  # fmt: skip
+
+
+def test_a_result_ends_the_run_once(study, run):
+    claimed = runs.claim(run.pk)
+    runs.succeed(claimed, make_result(study))
+    final = Run.objects.get(pk=run.pk)
+    assert (final.state, final.fraction) == ("succeeded", 1.0)
+    assert final.result.study == study
+    assert runs.claim(run.pk) is None
+    assert not runs.cancel(run, by=make_user(study.trust))
+
+
+def test_a_cancelled_run_is_no_longer_its_workers(study, run):
+    claimed = runs.claim(run.pk)
+    assert runs.cancel(run, by=make_user(study.trust))
+    assert not runs.heartbeat(claimed, "flow", 0.9)
+
+
+def test_a_run_nobody_came_for_is_rung_again(run):
+    OrmQ.objects.all().delete()
+    assert runs.reap() == 0
+    Run.objects.filter(pk=run.pk).update(rung_at=timezone.now() - 2 * runs.RING_AGAIN)
+    assert runs.reap() == 1
+    assert OrmQ.objects.count() == 1
+    assert runs.reap() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_fifty_presses_at_once_are_one_run_and_one_claim():
+    study = make_study(make_trust())
+    barrier = threading.Barrier(10)
+    submitted: list[int] = []
+    claimed: list[int] = []
+
+    def press() -> None:
+        try:
+            barrier.wait()
+            for _ in range(5):
+                submitted.append(runs.submit(study, engine="mcaq", by=None).pk)
+            barrier.wait()
+            if runs.claim(submitted[0]) is not None:
+                claimed.append(submitted[0])
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=press) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(submitted) == 50
+    assert len(set(submitted)) == 1
+    assert len(claimed) == 1

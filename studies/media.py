@@ -30,59 +30,63 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     if request.headers.get("If-None-Match") == etag:
         response: HttpResponse = HttpResponse(status=304)
         return _headers(response, stored, etag, inline)
-    start, end = _asked_range(request, stored, etag)
-    if start is None:
+    part = _asked_part(request, stored, etag)
+    if part is not None and not part:
         response = HttpResponse(status=416)
         response["Content-Range"] = f"bytes */{stored.size}"
         return _headers(response, stored, etag, inline)
-    whole = (start, end) == (0, stored.size - 1) and "Range" not in request.headers
-    if start == 0:
+    wanted = part or range(stored.size)
+    status = 200 if part is None else 206
+    if wanted.start == 0:
         # A film is fetched in many parts; the first one is the viewing.
         audit.record(
             request.user, "file.view" if inline else "file.download", stored, kind=stored.kind
         )
-    length = end - start + 1
     if request.method == "HEAD":
-        response = HttpResponse(status=200 if whole else 206)
+        response = HttpResponse(status=status)
     else:
-        handle = stored.file.open("rb")
-        response = StreamingHttpResponse(  # type: ignore[assignment]
-            _part(handle, start, length), status=200 if whole else 206
-        )
-    response["Content-Length"] = str(length)
-    if not whole:
-        response["Content-Range"] = f"bytes {start}-{end}/{stored.size}"
+        # Opened before the first byte goes out: a lost file is an error page, not half a film.
+        part_of_file = _Part(stored.file.open("rb"), wanted)
+        response = StreamingHttpResponse(part_of_file, status=status)  # type: ignore[assignment]
+    response["Content-Length"] = str(len(wanted))
+    if part is not None:
+        response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{stored.size}"
     return _headers(response, stored, etag, inline)
 
 
-def _asked_range(request: HttpRequest, stored: StoredFile, etag: str) -> tuple[int | None, int]:
-    """First and last byte asked for; the whole file where no range is asked, or it is stale."""
-    last = stored.size - 1
+def _asked_part(request: HttpRequest, stored: StoredFile, etag: str) -> range | None:
+    """The bytes asked for, empty if there are none such; ``None`` where the whole file is due.
+
+    The whole is due when no single range is asked for, or when the asker's copy is stale.
+    """
     asked = _RANGE.match(request.headers.get("Range", ""))
-    if asked is None or not any(asked.groups()) or stored.size == 0:
-        return 0, last
+    if asked is None or not any(asked.groups()):
+        return None
     if_range = request.headers.get("If-Range")
     if if_range is not None and if_range != etag:
         modified = parse_http_date_safe(if_range)
         if modified is None or modified < int(stored.created_at.timestamp()):
-            return 0, last
+            return None
     first, final = asked.groups()
     if not first:
-        return max(0, stored.size - int(final)), last
-    start = int(first)
-    end = min(int(final), last) if final else last
-    return (start, end) if start <= end else (None, last)
+        return range(max(0, stored.size - int(final)), stored.size)
+    return range(int(first), min(int(final) + 1, stored.size) if final else stored.size)
 
 
-def _part(handle: IO[bytes], start: int, length: int) -> Iterator[bytes]:
-    with handle:
-        handle.seek(start)
-        while length > 0:
-            chunk = handle.read(min(_CHUNK, length))
-            if not chunk:
-                return
-            length -= len(chunk)
+class _Part:
+    """Some bytes of an open file, in chunks; the file is closed with the answer, read or not."""
+
+    def __init__(self, handle: IO[bytes], wanted: range) -> None:
+        self._handle, self._wanted = handle, wanted
+        self.close = handle.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._handle.seek(self._wanted.start)
+        left = len(self._wanted)
+        while left > 0 and (chunk := self._handle.read(min(_CHUNK, left))):
+            left -= len(chunk)
             yield chunk
+        self.close()
 
 
 def _headers(response: HttpResponse, stored: StoredFile, etag: str, inline: bool) -> HttpResponse:

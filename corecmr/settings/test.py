@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,7 +19,15 @@ SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4
 DEIDENTIFICATION_KEY = "tests-only-" + "fedcba9876543210" * 4
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
-VAR_DIR = Path(os.environ.get("CORECMR_VAR_DIR") or tempfile.mkdtemp(prefix="corecmr-test-"))
+if os.environ.get("CORECMR_VAR_DIR"):
+    VAR_DIR = Path(os.environ["CORECMR_VAR_DIR"])  # a worker started by a test shares its files
+else:
+    VAR_DIR = Path(tempfile.mkdtemp(prefix="corecmr-test-"))
+    atexit.register(shutil.rmtree, VAR_DIR, ignore_errors=True)
+STATIC_ROOT = VAR_DIR / "staticfiles"
+STATIC_ROOT.mkdir(exist_ok=True)
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True
 SCRATCH_DIR = VAR_DIR / "scratch"
 STORAGES = {
     **_STORAGES,

@@ -14,11 +14,14 @@ from corecmr.settings.base import *  # noqa: F403
 from corecmr.settings.base import Q_CLUSTER as _Q_CLUSTER
 from corecmr.settings.base import STORAGES as _STORAGES
 from corecmr.settings.base import file_storages
+from scripts import postgres
 
 SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4
 DEIDENTIFICATION_KEY = "tests-only-" + "fedcba9876543210" * 4
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
-DATABASES = {"default": dj_database_url.parse(os.environ["DATABASE_URL"])}
+# True if this process started the tests' server and so has to stop it.
+DATABASE_STARTED = postgres.ensure_started(test=True)
+DATABASES = {"default": dj_database_url.parse(postgres.database_url(test=True))}
 if os.environ.get("CORECMR_VAR_DIR"):
     VAR_DIR = Path(os.environ["CORECMR_VAR_DIR"])  # a worker started by a test shares its files
 else:

@@ -55,9 +55,7 @@ class Command(BaseCommand):
         for key, email, name, role, number in PEOPLE:
             trust = None if number is None else trusts[number]
             password = secrets.token_urlsafe(12)
-            user = User.objects.create_user(
-                email, password, name=name, status=User.Status.APPROVED
-            )
+            user = User.objects.create_user(email, password, name=name, status=User.Status.APPROVED)
             EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
             Membership.objects.create(user=user, trust=trust, role=role)
             for kind in Policy.Kind.values:

@@ -1,0 +1,1 @@
+"""DICOM without Django: read, check, put in order, sort, and take identity out."""

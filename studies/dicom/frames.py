@@ -1,0 +1,206 @@
+"""One frame as its header tells it: the same picture of classic and enhanced objects."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+from studies.dicom.labels import controlled
+
+Vector = tuple[float, ...]
+
+_PHILIPS_SCALE_SLOPE = (0x2005, 0x100E)
+_PHILIPS_BEGIN_TIME = (0x2005, 0x10A0)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What sorting, ordering and physics need of one frame; ``None`` where the header is silent.
+
+    Times of day in s since midnight, ``frame_datetime_s`` in s since 1970; delays in ms; lengths
+    in mm; angles in degrees; field in tesla.
+    """
+
+    file_id: str
+    sop_instance_uid: str
+    frame_number: int
+    frames_in_file: int
+    study_uid: str
+    series_uid: str
+    series_number: int | None
+    instance_number: int | None
+    patient: tuple[str, str]
+    label: str
+    image_type: tuple[str, ...]
+    manufacturer: str
+    rows: int
+    cols: int
+    pixel_spacing_mm: tuple[float, float] | None
+    position_mm: Vector | None
+    orientation: Vector | None
+    frame_datetime_s: float | None
+    acquisition_time_s: float | None
+    begin_time_s: float | None
+    trigger_time_ms: float | None
+    content_time_s: float | None
+    temporal_index: int | None
+    nominal_interval_ms: float | None
+    echo_time_ms: float | None
+    repetition_time_ms: float | None
+    inversion_time_ms: float | None
+    flip_angle_deg: float | None
+    field_t: float | None
+    sequence_name: str
+    scanning_sequence: tuple[str, ...]
+    sequence_variant: tuple[str, ...]
+    slope: float
+    intercept: float
+    scale_slope: float | None
+
+
+def frames_of(dataset: Dataset, file_id: str) -> list[Frame]:
+    """All frames of one file, in the file's order."""
+    count = int(dataset.get("NumberOfFrames") or 1)
+    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    if groups is None or len(groups) < count:
+        return [_frame(dataset, file_id, n, count, [dataset]) for n in range(count)]
+    return [
+        _frame(dataset, file_id, n, count, [*_flatten(groups[n]), *_flatten(shared), dataset])
+        for n in range(count)
+    ]
+
+
+def _flatten(group: Dataset) -> list[Dataset]:
+    """A functional group's items: each macro is a sequence of one item."""
+    return [element.value[0] for element in group if element.VR == "SQ" and len(element.value)]
+
+
+def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[Dataset]) -> Frame:
+    def get(*names: str) -> Any:
+        for name in names:
+            for place in places:
+                value = place.get(name)
+                if value is not None and value != "":
+                    return value
+        return None
+
+    def private(tag: tuple[int, int]) -> float | None:
+        for place in places:
+            if tag in place:
+                return number(place[tag].value)
+        return None
+
+    def text(name: str) -> str:
+        return str(dataset.get(name) or "")
+
+    field = number(get("MagneticFieldStrength"))
+    return Frame(
+        file_id=file_id,
+        sop_instance_uid=text("SOPInstanceUID"),
+        frame_number=index + 1,
+        frames_in_file=count,
+        study_uid=text("StudyInstanceUID"),
+        series_uid=text("SeriesInstanceUID"),
+        series_number=whole(dataset.get("SeriesNumber")),
+        instance_number=whole(dataset.get("InstanceNumber")),
+        patient=(text("PatientID"), text("PatientName")),
+        label=controlled(text("SeriesDescription"), text("ProtocolName")),
+        image_type=words(get("FrameType", "ImageType")),
+        manufacturer=text("Manufacturer"),
+        rows=int(dataset.Rows),
+        cols=int(dataset.Columns),
+        pixel_spacing_mm=_pair(get("PixelSpacing")),
+        position_mm=vector(get("ImagePositionPatient"), 3),
+        orientation=vector(get("ImageOrientationPatient"), 6),
+        frame_datetime_s=datetime_s(get("FrameAcquisitionDateTime")),
+        acquisition_time_s=_acquisition_time(dataset),
+        begin_time_s=private(_PHILIPS_BEGIN_TIME),
+        trigger_time_ms=number(get("TriggerTime", "NominalCardiacTriggerDelayTime")),
+        content_time_s=time_s(dataset.get("ContentTime")),
+        temporal_index=whole(get("TemporalPositionIndex", "TemporalPositionIdentifier")),
+        nominal_interval_ms=number(get("NominalInterval")),
+        echo_time_ms=number(get("EchoTime", "EffectiveEchoTime")),
+        repetition_time_ms=number(get("RepetitionTime")),
+        inversion_time_ms=number(get("InversionTime", "InversionTimes")),
+        flip_angle_deg=number(get("FlipAngle")),
+        # Some GE systems write gauss.
+        field_t=field / 10000 if field is not None and field > 100 else field,
+        sequence_name=str(get("SequenceName", "PulseSequenceName") or ""),
+        scanning_sequence=words(get("ScanningSequence")),
+        sequence_variant=words(get("SequenceVariant", "SteadyStatePulseSequence")),
+        slope=number(get("RescaleSlope")) or 1.0,
+        intercept=number(get("RescaleIntercept")) or 0.0,
+        scale_slope=private(_PHILIPS_SCALE_SLOPE),
+    )
+
+
+def _acquisition_time(dataset: Dataset) -> float | None:
+    """AcquisitionTime; AcquisitionDateTime where only that is there."""
+    time = time_s(dataset.get("AcquisitionTime"))
+    if time is not None:
+        return time
+    stamp = str(dataset.get("AcquisitionDateTime") or "")
+    return time_s(stamp[8:]) if len(stamp) > 8 else None
+
+
+def number(value: Any) -> float | None:
+    """A finite number, the first of several; ``None`` for anything else."""
+    if hasattr(value, "__len__") and not isinstance(value, str):
+        value = value[0] if len(value) else None
+    try:
+        result = float(value)
+    except (TypeError, ValueError):
+        return None
+    return result if abs(result) < 1e300 else None
+
+
+def whole(value: Any) -> int | None:
+    result = number(value)
+    return None if result is None else int(result)
+
+
+def words(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    parts = [value] if isinstance(value, str) else list(value)
+    return tuple(str(part).strip().upper() for part in parts)
+
+
+def vector(value: Any, length: int) -> Vector | None:
+    if value is None or isinstance(value, str) or len(value) != length:
+        return None
+    numbers = [number(part) for part in value]
+    return None if None in numbers else tuple(part for part in numbers if part is not None)
+
+
+def _pair(value: Any) -> tuple[float, float] | None:
+    pair = vector(value, 2)
+    return (pair[0], pair[1]) if pair and min(pair) > 0 else None
+
+
+_TIME = re.compile(r"(\d{2})(\d{2})?(\d{2})?(\.\d{1,6})?")
+
+
+def time_s(value: Any) -> float | None:
+    """A DICOM TM value, "HHMMSS.ffffff" or shorter, in s since midnight."""
+    found = _TIME.match(str(value or "").strip().replace(":", ""))
+    if found is None:
+        return None
+    hours, minutes, seconds, fraction = found.groups()
+    return int(hours) * 3600 + int(minutes or 0) * 60 + int(seconds or 0) + float(fraction or 0)
+
+
+def datetime_s(value: Any) -> float | None:
+    """A DICOM DT value in s since 1970; the zone is left out, as only differences are used."""
+    text = re.sub(r"[+-]\d{4}$", "", str(value or "").strip())
+    whole_part, _, fraction = text.partition(".")
+    try:
+        stamp = datetime.strptime(whole_part, "%Y%m%d%H%M%S")
+    except ValueError:
+        return None
+    return (stamp - datetime(1970, 1, 1)).total_seconds() + float(f"0.{fraction or 0}")

@@ -1,0 +1,66 @@
+"""What a scanner's free text says about a series, in our own few words.
+
+Only these words survive de-identification, so that sorting finds the same before and after.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+State = Literal["stress", "rest", "unknown"]
+SliceWord = Literal["basal", "mid", "apical"]
+
+_STRESS = re.compile(
+    r"stress|str[eé]s|adeno|regaden|dipyri|persantin|dobuta|rapiscan|lexiscan|belastung|vasodil",
+    re.IGNORECASE,
+)
+_REST = re.compile(r"(?<![a-z])rest(?![a-z])|repos|ruhe|riposo|reposo|in rust", re.IGNORECASE)
+_AIF = re.compile(r"(?<![a-z])aif(?![a-z])|arterial.?input|low.?res", re.IGNORECASE)
+_SLICES: tuple[tuple[SliceWord, re.Pattern[str]], ...] = (
+    ("basal", re.compile(r"(?<![a-z])(basal|base|bas)(?![a-z])|[_ -]b$", re.IGNORECASE)),
+    ("mid", re.compile(r"(?<![a-z])(mid|medial|middle)(?![a-z])|[_ -]m$", re.IGNORECASE)),
+    ("apical", re.compile(r"(?<![a-z])(apical|apex|apic)(?![a-z])|[_ -]a$", re.IGNORECASE)),
+)
+_CORRECTED = re.compile(r"moco|motion.?corr|_mc(?![a-z])", re.IGNORECASE)
+
+
+def state_of(text: str) -> State:
+    """Stress or rest as the words say; unknown where they say neither, or both."""
+    stress, rest = bool(_STRESS.search(text)), bool(_REST.search(text))
+    if stress == rest:
+        return "unknown"
+    return "stress" if stress else "rest"
+
+
+def is_aif(text: str) -> bool:
+    return bool(_AIF.search(text))
+
+
+def is_corrected(text: str) -> bool:
+    """Whether the scanner moved the frames already."""
+    return bool(_CORRECTED.search(text))
+
+
+def slice_word(text: str) -> SliceWord | None:
+    """Basal, mid or apical if exactly one of them is said, by word or by a last letter."""
+    said = {word for word, pattern in _SLICES if pattern.search(text.strip())}
+    return said.pop() if len(said) == 1 else None
+
+
+def controlled(description: str, protocol: str) -> str:
+    """The description in our own words: all that sorting may use of it."""
+    words: list[str] = []
+    series_state = state_of(description)
+    state = series_state if series_state != "unknown" else state_of(f"{description} {protocol}")
+    if state != "unknown":
+        words.append(state)
+    words.append("perfusion")
+    if is_aif(description):
+        words.append("AIF")
+    if is_corrected(description):
+        words.append("moco")
+    level = slice_word(description)
+    if level is not None:
+        words.append(level)
+    return " ".join(words)

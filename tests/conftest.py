@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +16,32 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the server that the settings started for this run."""
-    if settings.configured and settings.DATABASE_STARTED:
+    if settings.configured and getattr(settings, "DATABASE_STARTED", False):
         postgres.stop(postgres.server(test=True))
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """In CI everything is installed, so a test that finds a part missing there has failed."""
-    outcome = yield
-    report = outcome.get_result()
-    reason = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
-    if os.environ.get("CI") and "needs " in reason:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    return _no_skip_in_ci((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    return _no_skip_in_ci((yield))
+
+
+def _no_skip_in_ci(report):
+    """CI installs everything, so a test that misses a part of the machine has failed there.
+
+    Such skips say "needs …", for example "needs Debian package chromium".
+    """
+    if not os.environ.get("CI") or not report.skipped or not isinstance(report.longrepr, tuple):
+        return report
+    reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+    if reason.startswith("needs "):
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped in CI: {reason}"
+        report.longrepr = f"Skipped, which CI does not accept: {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,380 @@
+"""Hold the heart still: a graph of all pairs of frames, then a smooth non-rigid refinement.
+
+A displacement d is in pixels, (row, column): corrected(x) = original(x + d(x)). The rigid part
+has no reference frame: every frame is compared with every other by the direction-free strength
+of its edges, which a change of contrast cannot fool, and one shift a frame is solved for that
+agrees with all pairs, wild ones outvoted. The non-rigid part moves each frame towards what the
+others say it should look like at its own time (robust PCA and PCA references), on a grid of
+splines, all frames at once. A stage that does not improve the film is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.interpolate import BSpline
+
+from processing.mcaq.rpca import pca_references, robust_pca
+
+F32 = NDArray[np.float32]
+
+#: The farthest a frame's heart may lie from another's, mm.
+_FARTHEST_MM = 40.0
+_GRID_MM = 26.0
+_REFINE_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What motion correction found for one film on its crop.
+
+    corrected: (T, r, c). displacement: (T, 2, r, c) pixels. matched: (T,), how well each frame
+    agrees with its neighbours in time after correction, 1 being perfectly. stages: those used.
+    roughness: of the film before and after, lower is smoother.
+    """
+
+    corrected: F32
+    displacement: F32
+    matched: NDArray[np.float64]
+    stages: tuple[str, ...]
+    roughness: tuple[float, float]
+
+
+def correct(
+    film: F32,
+    window: tuple[slice, slice],
+    centre: tuple[float, float],
+    spacing_mm: tuple[float, float],
+    references: NDArray[np.bool_],
+) -> Motion:
+    """Correct ``film`` (T, rows, cols; the whole field of view) inside ``window``.
+
+    centre: of the heart, on the full grid. references: (T,) frames that may serve as references
+    (dynamic ones); the others are moved too, as their neighbours say.
+    """
+    rooted = np.sqrt(np.maximum(film, 0)).astype(np.float32)
+    middle = (centre[0] - window[0].start, centre[1] - window[1].start)
+    shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+    weight = _heart_weight(shape, middle, spacing_mm)
+    before = _roughness(_crop(rooted, window), weight, references)
+
+    shifts = _graph_shifts(rooted, window, weight, spacing_mm, references)
+    field = np.broadcast_to(shifts[:, :, None, None], (len(film), 2, *shape)).astype(np.float32)
+    stages: list[str] = []
+    moved = warp(rooted, field, window)
+    now = _roughness(moved, weight, references)
+    if now < before:
+        stages.append("translation")
+    else:
+        field = np.zeros_like(field)
+        now = before
+    refined = _refine(rooted, field, window, weight, spacing_mm, references)
+    after = _roughness(warp(rooted, refined, window), weight, references)
+    if after < 0.995 * now:
+        field, now = refined, after
+        stages.append("non-rigid")
+    field = _recentre(field, references)
+    corrected = warp(film, field, window)
+    matched = _agreement(corrected, weight, references)
+    return Motion(corrected, field, matched, tuple(stages), (before, now))
+
+
+def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:
+    """Sample each frame of ``film`` (T, rows, cols) at x + d(x) for x in ``window``, linearly."""
+    rows, cols = np.mgrid[window[0], window[1]].astype(np.float32)
+    out = np.empty((len(film), *rows.shape), dtype=np.float32)
+    for t, frame in enumerate(film):
+        ndimage.map_coordinates(
+            frame, (rows + field[t, 0], cols + field[t, 1]), out[t], order=1, mode="nearest"
+        )
+    return out
+
+
+def _crop(film: F32, window: tuple[slice, slice]) -> F32:
+    return np.ascontiguousarray(film[:, window[0], window[1]])
+
+
+def _heart_weight(
+    shape: tuple[int, int], middle: tuple[float, float], spacing_mm: tuple[float, float]
+) -> F32:
+    """A Gaussian window on the heart, so that chest wall and diaphragm have no say."""
+    rows, cols = np.mgrid[: shape[0], : shape[1]]
+    distance = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
+    return np.exp(-distance / (2 * 30.0**2)).astype(np.float32)
+
+
+def _roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
+    """What the second difference in time leaves of the film, relative to its contrast.
+
+    Contrast comes and goes smoothly; motion does not.
+    """
+    body = film[references]
+    second = body[2:] - 2 * body[1:-1] + body[:-2]
+    contrast = float((weight * body.std(axis=0) ** 2).sum()) + 1e-12
+    return float((weight * np.abs(second) ** 2).mean(axis=0).sum() / contrast)
+
+
+# --- the graph of all pairs ---------------------------------------------------------------------
+def _graph_shifts(
+    rooted: F32,
+    window: tuple[slice, slice],
+    weight: F32,
+    spacing_mm: tuple[float, float],
+    references: NDArray[np.bool_],
+) -> F32:
+    """One shift (row, column) a frame, (T, 2), at half resolution and then at full."""
+    total = np.zeros((len(rooted), 2), dtype=np.float32)
+    shape = weight.shape
+    for factor, reach in ((2, _FARTHEST_MM), (1, 6.0)):
+        field = np.broadcast_to(total[:, :, None, None], (len(rooted), 2, *shape))
+        frames = warp(rooted, field.astype(np.float32), window)
+        features = _features(frames, factor)
+        small = weight[::factor, ::factor][: features.shape[1], : features.shape[2]]
+        most = round(reach / (factor * max(spacing_mm)))
+        shift, score = _pair_shifts(features, small, most)
+        found = _solve_graph(shift, score) * factor
+        total += found.astype(np.float32)
+        total -= np.median(total[references], axis=0)
+    return total
+
+
+def _features(frames: F32, factor: int) -> F32:
+    """Strength of edges, saturating: |∇I| / √(|∇I|² + P65²); blind to the sign of contrast."""
+    smooth = ndimage.gaussian_filter(frames, (0, 1.0, 1.0))
+    if factor > 1:
+        rows = smooth.shape[1] // factor * factor
+        cols = smooth.shape[2] // factor * factor
+        smooth = smooth[:, :rows, :cols]
+        smooth = smooth.reshape(len(smooth), rows // factor, factor, cols // factor, factor).mean(
+            axis=(2, 4)
+        )
+    slope = np.gradient(smooth, axis=1) ** 2 + np.gradient(smooth, axis=2) ** 2
+    usual = np.percentile(slope, 65, axis=(1, 2), keepdims=True) + 1e-9
+    return np.sqrt(slope / (slope + usual)).astype(np.float32)
+
+
+def _pair_shifts(
+    features: F32, weight: F32, most: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each ordered pair (i, j) the shift of j against i, (T, T, 2), and its correlation.
+
+    Normalised cross-correlation of frame i under the heart window with frame j, by FFT.
+    """
+    count, rows, cols = features.shape
+    size = (_good_size(rows + most), _good_size(cols + most))
+    w = weight / weight.sum()
+    mean = (features * w).sum(axis=(1, 2), keepdims=True)
+    windowed = (features - mean) * w
+    energy = ((features - mean) ** 2 * w).sum(axis=(1, 2))
+    target = np.fft.rfft2(features, size)
+    squares = np.fft.rfft2(features**2, size)
+    window_f = np.conj(np.fft.rfft2(w, size))
+    template = np.conj(np.fft.rfft2(windowed, size))
+    local_mean = np.fft.irfft2(target * window_f, size)
+    local_square = np.fft.irfft2(squares * window_f, size)
+    spread = np.sqrt(np.maximum(local_square - local_mean**2, 1e-9))
+    reach = np.r_[0 : most + 1, -most:0]
+    rows_in, cols_in = reach % size[0], reach % size[1]
+    spread = spread[:, rows_in][:, :, cols_in]
+    shift = np.zeros((count, count, 2))
+    score = np.zeros((count, count))
+    for i in range(count):
+        correlation = np.fft.irfft2(template[i] * target, size)[:, rows_in][:, :, cols_in]
+        correlation = correlation / (spread * np.sqrt(energy[i] + 1e-12))
+        best = correlation.reshape(count, -1).argmax(axis=1)
+        at_row, at_col = np.unravel_index(best, correlation.shape[1:])
+        score[i] = correlation[np.arange(count), at_row, at_col]
+        shift[i, :, 0] = reach[at_row] + _parabola(correlation, at_row, at_col, axis=0)
+        shift[i, :, 1] = reach[at_col] + _parabola(correlation, at_row, at_col, axis=1)
+    return shift, np.clip(score, 0, 1)
+
+
+def _good_size(n: int) -> int:
+    """The next size that the FFT likes."""
+    while True:
+        rest = n
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 1
+
+
+def _parabola(
+    correlation: NDArray[np.float64],
+    at_row: NDArray[np.intp],
+    at_col: NDArray[np.intp],
+    *,
+    axis: int,
+) -> NDArray[np.float64]:
+    """Where between pixels the peak lies, by the parabola through it and its neighbours."""
+    everyone = np.arange(len(correlation))
+    length = correlation.shape[1 + axis]
+
+    def near(step: int) -> NDArray[np.float64]:
+        row = (at_row + step) % length if axis == 0 else at_row
+        col = at_col if axis == 0 else (at_col + step) % length
+        return np.asarray(correlation[everyone, row, col])
+
+    before, here, after = near(-1), near(0), near(1)
+    bend = before - 2 * here + after
+    with np.errstate(divide="ignore", invalid="ignore"):
+        offset = np.where(bend < -1e-9, 0.5 * (before - after) / bend, 0.0)
+    return np.asarray(np.clip(offset, -0.5, 0.5))
+
+
+def _solve_graph(shift: NDArray[np.float64], score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shifts u (T, 2) with u_j − u_i ≈ shift_ij for all pairs, by reweighted least squares."""
+    count = len(score)
+    back = shift.transpose(1, 0, 2)
+    disagreement = ((shift + back) ** 2).sum(axis=2)
+    base = score**4 * score.T**4 / (1 + disagreement)
+    np.fill_diagonal(base, 0)
+    measured = 0.5 * (shift - back)
+    weight = base.copy()
+    u = np.zeros((count, 2))
+    for scale in np.geomspace(3.0, 0.5, 20):
+        laplacian = np.diag(weight.sum(axis=1)) - weight
+        laplacian += 1e-9 * np.eye(count) * (weight.sum() / count + 1e-12) + 1e-12 * np.eye(count)
+        right = (weight[:, :, None] * measured).sum(axis=0)
+        u = np.linalg.solve(laplacian + np.ones((count, count)) / count, right)
+        residual = ((u[None] - u[:, None] - measured) ** 2).sum(axis=2)
+        weight = base / (1 + residual / scale**2) ** 2
+    return u
+
+
+# --- non-rigid refinement -----------------------------------------------------------------------
+def _refine(
+    rooted: F32,
+    field: F32,
+    window: tuple[slice, slice],
+    weight: F32,
+    spacing_mm: tuple[float, float],
+    references: NDArray[np.bool_],
+) -> F32:
+    """Bend each frame towards its own motion-free reference, on a grid of cubic splines."""
+    shape = weight.shape
+    basis_rows = _spline_basis(shape[0], _GRID_MM / spacing_mm[0])
+    basis_cols = _spline_basis(shape[1], _GRID_MM / spacing_mm[1])
+    smooth = ndimage.gaussian_filter(rooted, (0, 0.7, 0.7))
+    field = field.copy()
+    for number in range(_REFINE_ROUNDS):
+        moved = warp(smooth, field, window)
+        target = _references(moved, references, first=number == 0)
+        step = _gauss_newton(moved, target, weight, basis_rows, basis_cols)
+        field += step
+        field = _without_folds(field)
+    return field
+
+
+def _spline_basis(length: int, spacing: float) -> F32:
+    """Cubic B-splines on 0 … length−1, (length, splines), their sum being one."""
+    pieces = max(2, round((length - 1) / spacing))
+    step = (length - 1) / pieces
+    knots = (np.arange(-3, pieces + 4)) * step
+    basis = BSpline.design_matrix(np.arange(length) * (1 - 1e-9), knots, 3).toarray()
+    return basis.astype(np.float32)
+
+
+def _references(moved: F32, references: NDArray[np.bool_], *, first: bool) -> F32:
+    """What each frame should look like: PCA of the film, at first of its low-rank part.
+
+    Robust PCA needs frames that are roughly aligned; of a raw film it keeps the motion.
+    """
+    flat = moved.reshape(len(moved), -1)
+    body = flat[references]
+    if first:
+        low_rank, _ = robust_pca(
+            body.T.astype(np.float64), weight=2 / np.sqrt(body.shape[1]), tolerance=1e-3
+        )
+        body = low_rank.T.astype(np.float32)
+    told = pca_references(body, components=min(5, len(body) - 1))
+    target = flat.copy()
+    target[references] = told
+    # Frames that are no references are asked to look like their nearest reference in structure.
+    return target.reshape(moved.shape)
+
+
+def _gauss_newton(moved: F32, target: F32, weight: F32, basis_rows: F32, basis_cols: F32) -> F32:
+    """One damped step for all frames: the smooth field that best explains target − moved."""
+    thin = 2 if min(moved.shape[1:]) >= 48 else 1
+    grad_row = np.gradient(target, axis=1)[:, ::thin, ::thin]
+    grad_col = np.gradient(target, axis=2)[:, ::thin, ::thin]
+    residual = (target - moved)[:, ::thin, ::thin]
+    rows, cols = basis_rows[::thin], basis_cols[::thin]
+    w = weight[::thin, ::thin]
+    splines = rows.shape[1] * cols.shape[1]
+    tensor = np.einsum("ik,jl->ijkl", rows, cols).reshape(-1, splines)
+    smoothness = _bending(rows.shape[1], cols.shape[1])
+    field = np.empty((len(moved), 2, *moved.shape[1:]), dtype=np.float32)
+    for t in range(len(moved)):
+        scale = 1.5 * float(np.median(np.abs(residual[t]))) + 1e-6
+        robust = (w / (1 + (residual[t] / scale) ** 2)).ravel()[:, None]
+        jacobian = np.concatenate(
+            [tensor * grad_row[t].reshape(-1, 1), tensor * grad_col[t].reshape(-1, 1)], axis=1
+        )
+        normal = jacobian.T @ (robust * jacobian)
+        right = jacobian.T @ (robust[:, 0] * residual[t].ravel())
+        usual = float(np.trace(normal)) / len(normal) + 1e-9
+        damping = np.kron(np.eye(2, dtype=np.float32), smoothness) * (0.35 * usual)
+        damping += np.eye(len(normal), dtype=np.float32) * (0.02 * usual)
+        solution = np.linalg.solve(normal + damping, right).reshape(2, rows.shape[1], -1)
+        for axis in (0, 1):
+            field[t, axis] = basis_rows @ solution[axis] @ basis_cols.T
+    return np.clip(field, -4, 4)
+
+
+def _bending(rows: int, cols: int) -> F32:
+    """Penalty on differences between neighbouring coefficients of the grid."""
+
+    def along(n: int) -> NDArray[np.float64]:
+        first = np.diff(np.eye(n), axis=0)
+        return first.T @ first
+
+    penalty = np.kron(along(rows), np.eye(cols)) + np.kron(np.eye(rows), along(cols))
+    return penalty.astype(np.float32)
+
+
+def _without_folds(field: F32, least: float = 0.3) -> F32:
+    """Flatten the bending part of frames whose map would nearly fold."""
+    for t in range(len(field)):
+        mean = field[t].mean(axis=(1, 2), keepdims=True)
+        for _ in range(6):
+            if jacobian(field[t]).min() >= least:
+                break
+            field[t] = mean + 0.7 * (field[t] - mean)
+    return field
+
+
+def jacobian(field: F32) -> F32:
+    """Determinant of x ↦ x + d(x) for one frame's field (2, r, c); below zero the map folds."""
+    row_row, row_col = np.gradient(field[0])
+    col_row, col_col = np.gradient(field[1])
+    return np.asarray((1 + row_row) * (1 + col_col) - row_col * col_row, dtype=np.float32)
+
+
+def _recentre(field: F32, references: NDArray[np.bool_]) -> F32:
+    """Let the usual place be the rest place: no shift common to all frames."""
+    middle = np.median(field[references].mean(axis=(2, 3)), axis=0)
+    return field - middle[None, :, None, None].astype(np.float32)
+
+
+def _agreement(corrected: F32, weight: F32, references: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Correlation of each frame's edges with those of its neighbours in time, 0 to 1."""
+    features = _features(np.sqrt(np.maximum(corrected, 0)).astype(np.float32), 1)
+    w = weight / weight.sum()
+    centred = features - (features * w).sum(axis=(1, 2), keepdims=True)
+    flat = (centred * np.sqrt(w)).reshape(len(features), -1)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
+    alike = flat @ flat.T
+    matched = np.ones(len(features))
+    numbers = np.flatnonzero(references)
+    for t in range(len(features)):
+        near = numbers[(np.abs(numbers - t) <= 4) & (numbers != t)]
+        if len(near):
+            matched[t] = np.sort(alike[t, near])[len(near) // 2 :].mean()
+    return matched

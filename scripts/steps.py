@@ -29,6 +29,7 @@ class Step:
         self.live = sys.stdout.isatty()
         self._line = f"{prefix} {title}"
         self._note = ""
+        self._open_line = not self.live
         self._begun = time.monotonic()
         self._over = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
@@ -37,7 +38,7 @@ class Step:
         if self.live:
             self._ticker.start()
         else:
-            print(f"{self._line} …", flush=True)
+            print(f"{self._line} … ", end="", flush=True)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -48,16 +49,18 @@ class Step:
             sys.stdout.write("\r\033[K")
         took = "ready" if seconds < QUICK_SECONDS else f"{seconds:.0f} s"
         outcome = "stopped" if kind is KeyboardInterrupt else "failed" if kind else took
-        note = f" ({self._note})" if self._note and not kind else ""
-        print(f"{self._line}: {outcome}{note}", flush=True)
+        note = f" ({self._note})" if self._note and self.live and not kind else ""
+        start = "" if self._open_line else f"{self._line}: "
+        print(f"{start}{outcome}{note}", flush=True)
 
     def note(self, text: str, *, passing: bool = False) -> None:
         """Say what is going on; a ``passing`` note changes too often for a log file."""
         if text == self._note:
             return
         self._note = text
-        if not self.live and not passing:
-            print(f"    {text}", flush=True)
+        if text and not self.live and not passing:
+            print(f"{chr(10) if self._open_line else ''}    {text}", flush=True)
+            self._open_line = False
 
     def _tick(self) -> None:
         while True:

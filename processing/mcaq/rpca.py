@@ -59,6 +59,6 @@ def pca_references(film: NDArray[np.float32], components: int) -> NDArray[np.flo
     """Each frame of ``film`` (T, pixels) as its mean and first ``components`` of PCA tell it."""
     mean = film.mean(axis=0, keepdims=True)
     centred = film - mean
-    values, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
+    _, vectors = np.linalg.eigh((centred @ centred.T).astype(np.float64))
     basis = vectors[:, -components:].astype(np.float32)
     return np.asarray(basis @ (basis.T @ centred) + mean, dtype=np.float32)

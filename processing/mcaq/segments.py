@@ -1,0 +1,80 @@
+"""AHA segments: 6 basal, 6 mid, 4 apical, numbered anticlockwise from the anterior RV insertion.
+
+Source: Cerqueira 2002. With the RV to the left of the picture: 1 anterior above, 2 anteroseptal,
+3 inferoseptal, 4 inferior below, 5 inferolateral, 6 anterolateral; 1|2 meet at the anterior
+insertion, 3|4 at the inferior one. Apical: 13 anterior, 14 septal, 15 inferior, 16 lateral.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.mcaq.segmentation import Anatomy, angle_of
+from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, LabelArray, Level
+
+TERRITORIES = {
+    "LAD": (1, 2, 7, 8, 13, 14),
+    "RCA": (3, 4, 9, 10, 15),
+    "LCx": (5, 6, 11, 12, 16),
+}
+_FIRST = {"basal": 1, "mid": 7, "mid2": 7, "apical": 13}
+_TURN = 2 * np.pi
+_SEPTUM_AT_LEAST, _SEPTUM_AT_MOST = np.radians(75), np.radians(170)
+
+
+def aha_map(anatomy: Anatomy, level: Level) -> tuple[LabelArray, bool]:
+    """Segment numbers on the wall, 0 elsewhere; False if the insertions had to be assumed."""
+    labels = anatomy.labels
+    cavity = np.argwhere(labels == LV_BLOOD).mean(axis=0)
+    middle = (float(cavity[0]), float(cavity[1]))
+    anterior, septum, told = _septum(anatomy, middle)
+    rows, cols = np.nonzero(labels == MYOCARDIUM)
+    angle = np.arctan2(-(rows - middle[0]), cols - middle[1])
+    aha = np.zeros(labels.shape, dtype=np.uint8)
+    if level == "apical":
+        # The septum's quarter lies about the middle of the septum.
+        start = anterior + septum / 2 - np.pi / 4
+        quarter = np.floor(((angle - start) % _TURN) / (_TURN / 4)).astype(int) % 4
+        numbers = np.array([14, 15, 16, 13])[quarter]
+    else:
+        along = (angle - anterior) % _TURN
+        in_septum = along < septum
+        part = np.where(
+            in_septum,
+            np.floor(along / (septum / 2)),
+            2 + np.floor((along - septum) / ((_TURN - septum) / 4)),
+        ).astype(int)
+        numbers = np.array([2, 3, 4, 5, 6, 1])[np.clip(part, 0, 5)] + _FIRST[level] - 1
+    aha[rows, cols] = numbers
+    return aha, told
+
+
+def _septum(anatomy: Anatomy, middle: tuple[float, float]) -> tuple[float, float, bool]:
+    """Angle of the anterior insertion and the septum's extent, radians anticlockwise."""
+    if anatomy.insertions is not None:
+        anterior = angle_of(anatomy.insertions[0], middle)
+        extent = (angle_of(anatomy.insertions[1], middle) - anterior) % _TURN
+        if _SEPTUM_AT_LEAST <= extent <= _SEPTUM_AT_MOST:
+            return anterior, extent, True
+        centre = anterior + extent / 2 if extent < np.pi else anterior + extent / 2 - np.pi
+        if anatomy.rv_direction is not None:
+            centre = anatomy.rv_direction
+        return centre - np.pi / 3, 2 * np.pi / 3, True
+    # The usual way a short-axis picture is turned: the RV to the left.
+    centre = np.pi if anatomy.rv_direction is None else anatomy.rv_direction
+    return centre - np.pi / 3, 2 * np.pi / 3, anatomy.rv_direction is not None
+
+
+def numbers_of(level: Level) -> tuple[int, ...]:
+    first = _FIRST[level]
+    return tuple(range(first, first + (4 if level == "apical" else 6)))
+
+
+def core_of(
+    aha: LabelArray, number: int, blood: NDArray[np.floating], least: int = 6
+) -> NDArray[np.bool_]:
+    """Pixels of a segment with little blood in them; all of them where too few are left."""
+    here = aha == number
+    core = here & (blood < 0.25)
+    return core if core.sum() >= least else here

@@ -22,7 +22,7 @@ _PYTHON_FOLDERS = ("corecmr", "accounts", "studies", "processing")
 
 def main() -> int:
     """Run until told to stop."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "corecmr.settings.dev"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "corecmr.settings.demo"
     try:
         with told_to_stop(), only_one():
             _run()
@@ -44,6 +44,7 @@ def _run() -> None:
             manage("migrate", "--no-input", "--verbosity", "0")
             said = manage("seed_demo")
         print(said, flush=True)
+        os.environ["DJANGO_SETTINGS_MODULE"] = "corecmr.settings.dev"
         node = frontend.find_node()
         children.start(
             "front end",

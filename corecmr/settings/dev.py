@@ -1,4 +1,4 @@
-"""For `make dev`: the demo with Django's error pages and static files straight from their sources."""
+"""For `make dev`: the demo with Django's error pages, and static files from their sources."""
 
 from __future__ import annotations
 

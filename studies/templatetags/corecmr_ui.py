@@ -1,0 +1,74 @@
+"""Pieces of the study page that need a computation: the bullseye, a file's kind in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import template
+
+from studies import bullseye as plan
+
+register = template.Library()
+
+#: Upper ends of the scales; the same for every study, so that colours can be compared.
+_TOPS = {"stress": 4.0, "rest": 4.0, "unknown": 4.0, "reserve": 4.0}
+
+
+@register.inclusion_tag("studies/_bullseye.html")
+def bullseye(segments: Iterable[Mapping[str, Any]], quantity: str, title: str) -> dict[str, Any]:
+    """The 16 segments of one quantity: "stress", "rest", "unknown" (flow) or "reserve"."""
+    top = _TOPS[quantity]
+    shapes = []
+    for segment in segments:
+        value, ischaemic = _value(segment, quantity)
+        fill, ink = plan.colour(value, top)
+        shapes.append(
+            {
+                "number": segment["number"],
+                "name": segment["name"],
+                "shape": plan.SHAPES[segment["number"]],
+                "value": value,
+                "ischaemic": ischaemic,
+                "fill": fill,
+                "ink": ink,
+            }
+        )
+    return {
+        "quantity": quantity,
+        "title": title,
+        "shapes": shapes,
+        "known": any(shape["value"] is not None for shape in shapes),
+        "unit": "" if quantity == "reserve" else "ml/min/g",
+        "legend": [
+            {"fill": fill, "x": 20 + 20 * place, "from": start}
+            for place, (fill, start) in enumerate(plan.legend(top))
+        ],
+        "top": top,
+        "middle": top / 2,
+    }
+
+
+def _value(segment: Mapping[str, Any], quantity: str) -> tuple[float | None, bool]:
+    found = segment.get(quantity)
+    if quantity == "reserve":
+        return found, False
+    return (found.mbf, bool(found.ischaemic)) if found else (None, False)
+
+
+@register.filter
+def known(segments: Iterable[Mapping[str, Any]], quantity: str) -> bool:
+    """Whether any segment has a value of this quantity."""
+    return any(_value(segment, quantity)[0] is not None for segment in segments)
+
+
+@register.filter
+def pretty_key(key: str) -> str:
+    """A parameter's name in words: ``saturation_time_ms`` becomes "saturation time ms"."""
+    return str(key).replace("_", " ")
+
+
+@register.filter
+def any_open(studies: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the latest run of any row of the worklist is still open."""
+    return any(study["run"] is not None and study["run"].is_open for study in studies)

@@ -1,0 +1,15 @@
+"""The digital phantom: perfusion studies whose truth is known. See ``make_study``."""
+
+from processing.mcaq.phantom.flow import Defect
+from processing.mcaq.phantom.study import DEFAULT_LEVELS, DEFAULT_STATES, make_study
+from processing.mcaq.phantom.truth import PhantomStudy, Placement, SeriesTruth
+
+__all__ = [
+    "DEFAULT_LEVELS",
+    "DEFAULT_STATES",
+    "Defect",
+    "PhantomStudy",
+    "Placement",
+    "SeriesTruth",
+    "make_study",
+]

@@ -1,0 +1,270 @@
+"""The films of one state: one bolus, one row of heart beats, one film for each slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing.mcaq.phantom import bloch, blood, flow, imaging, motion, signals, tissue
+from processing.mcaq.phantom.plan import Plan
+from processing.mcaq.phantom.slices import Slice
+from processing.mcaq.phantom.truth import SeriesTruth
+from processing.mcaq.series import MYOCARDIUM, Acquisition, FrameRole, Series, State
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+
+_BEAT_S = {"stress": 0.66, "rest": 0.86}
+_START_S = {"stress": 1220.0, "rest": 2010.0}
+_STATE_SEED = {"stress": 21, "rest": 22}
+_FIRST_DELAY_MS, _SLICE_DELAY_MS, _INPUT_DELAY_MS = 92.5, 177.5, 32.5
+_FLIP_DEG, _PD_FLIP_DEG = 12.0, 5.0
+_INPUT_COARSER = 3
+
+
+def bolus(seed: int, state: str, before_s: float) -> blood.BolusShape:
+    """The bolus of a state: under a vasodilator the heart beats more and all goes faster."""
+    rng = np.random.default_rng([seed, _STATE_SEED[state], 1])
+    vary = rng.uniform(0.9, 1.1, size=4)
+    if state == "stress":
+        return blood.BolusShape(
+            before_s + 4.2 * vary[0], 3.0 * vary[1], 4.6 * vary[2], 13.5, 3.7 * vary[3]
+        )
+    return blood.BolusShape(
+        before_s + 5.6 * vary[0], 4.2 * vary[1], 6.2 * vary[2], 18.0, 4.5 * vary[3]
+    )
+
+
+def films(plan: Plan, state: State, slices: Sequence[Slice]) -> list[tuple[Series, SeriesTruth]]:
+    """Series and truth of each slice."""
+    kind = "stress" if state == "stress" else "rest"
+    rng = np.random.default_rng([plan.seed, _STATE_SEED[kind], 2])
+    count = plan.frames + plan.pd_frames
+    starts = motion.beats(rng, count + 1, _BEAT_S[kind])
+    how = flow.perfusion(plan.seed, kind, plan.defect)
+    flows = [_flows(how, one) for one in slices]
+    shape = bolus(plan.seed, kind, float(starts[plan.pd_frames]))
+    way = blood.circulate(shape, float(starts[-1]) + 3.0)
+    least = min(float(one[one > 0].min()) for one in flows)
+    most = max(float(one.max()) for one in flows)
+    curves = signals.StateCurves(
+        circulation=way,
+        muscle=tissue.simulate(
+            np.linspace(0.98 * least, 1.02 * most, 20), way.times_s, way.left, signals.HAEMATOCRIT
+        ),
+        state=kind,
+        residual=plan.residual,
+    )
+    breaths = [plan.seed, _STATE_SEED[kind], 3]
+    return [
+        _film(plan, state, one, flows[n], how, curves, starts, n, breaths)
+        for n, one in enumerate(slices)
+    ]
+
+
+def _flows(how: flow.Perfusion, one: Slice) -> F32:
+    """Flow on the fine grid, 0 where there is no wall."""
+    found = flow.flow_map(how, one.level, one.parts.angle, one.parts.depth)
+    return np.where(one.parts.wall > 0, found, 0).astype(np.float32)
+
+
+def _film(
+    plan: Plan, state: State, one: Slice, flows: F32, how: flow.Perfusion,
+    curves: signals.StateCurves, starts: F64, number: int, breaths: list[int],
+) -> tuple[Series, SeriesTruth]:  # fmt: skip
+    delay = _FIRST_DELAY_MS + _SLICE_DELAY_MS * number
+    when = np.round((starts[:-1] + delay / 1000) * 400) / 400
+    pd = np.arange(len(when)) < plan.pd_frames
+    readout = _readout(plan.field)
+    acquisition = _acquisition(plan, readout)
+    # The same breaths for all slices of a state: they are taken within one beat.
+    move = motion.course(
+        np.random.default_rng(breaths), when, plan.breathing, plan.breathing_mm
+    )  # fmt: skip
+    noise = np.random.default_rng([*breaths, number])
+    camera = imaging.Camera(
+        one.grid, one.sensitivity, (one.grid.rows, one.grid.cols), (1.0, 0.82), plan.noise
+    )
+    drawn = _drawn(plan, one, move)
+    still = _still(plan, one, flows, how, curves, when, pd, readout)
+    signal = camera.film(still, drawn, noise)
+    uid = f"2.25.{_number(plan.seed, _STATE_SEED[curves.state], number)}"
+    times = when - when[0]
+    roles: tuple[FrameRole, ...] = tuple("pd" if first else "dynamic" for first in pd)
+    series = Series(
+        uid=uid,
+        signal=signal,
+        times_s=times,
+        roles=roles,
+        state=state,
+        level=one.level,
+        pixel_spacing_mm=(plan.grid.pixel_mm, plan.grid.pixel_mm),
+        acquisition=acquisition,
+    )
+    if plan.dual:
+        series = replace(
+            series, aif=_input_series(plan, one, flows, how, curves, starts, pd, breaths, series)
+        )
+    truth = _truth(plan, one, flows, how, curves, when, move, starts, delay, series)
+    return series, truth
+
+
+def _readout(field: float) -> bloch.Readout:
+    return bloch.Readout(100.0, _FLIP_DEG, 2.2, 1.1, 24, signals.R1[field], signals.R2[field])
+
+
+def _without_saturation(readout: bloch.Readout) -> bloch.Readout:
+    return replace(readout, saturation_ms=None, flip_deg=_PD_FLIP_DEG)
+
+
+def _acquisition(plan: Plan, readout: bloch.Readout) -> Acquisition:
+    """What the header and the site's protocol tell."""
+    return Acquisition(
+        sequence="flash",
+        field_t=plan.field,
+        saturation_time_ms=readout.saturation_ms,
+        flip_angle_deg=readout.flip_deg,
+        pd_flip_angle_deg=_PD_FLIP_DEG if plan.pd_frames else None,
+        repetition_time_ms=readout.repetition_ms,
+        echo_time_ms=readout.echo_ms,
+        pulses_to_centre=readout.pulses_to_centre,
+        relaxivity_l_per_mmol_s=readout.r1,
+        t1_myocardium_ms=signals.T1_MUSCLE[plan.field],
+        t1_blood_ms=signals.T1_BLOOD[plan.field],
+        haematocrit=signals.HAEMATOCRIT,
+        tissue_density_g_per_ml=tissue.DENSITY_G_PER_ML,
+    )
+
+
+def _still(
+    plan: Plan, one: Slice, flows: F32, how: flow.Perfusion, curves: signals.StateCurves,
+    when: F64, pd: NDArray[np.bool_], readout: bloch.Readout,
+) -> F32:  # fmt: skip
+    """The film without motion on the fine grid, (T, P)."""
+    inside = np.flatnonzero(one.parts.wall > 0)
+    grid = curves.muscle.mbf
+    place = (flows[inside] - grid[0]) / (grid[1] - grid[0])
+    lower = np.clip(place.astype(int), 0, len(grid) - 2)
+    upper = (place - lower).astype(np.float32)
+
+    share = one.parts.wall[inside] * one.parts.grain[inside]
+
+    def of(frames: NDArray[np.bool_], way: bloch.Readout) -> F32:
+        times = when[frames]
+        flat = signals.of_compartments(curves, times, way, plan.field, how.mean)
+        film = flat @ one.parts.weights
+        wall = signals.of_wall(curves, times, way, plan.field)
+        film[:, inside] += share * (wall[:, lower] * (1 - upper) + wall[:, lower + 1] * upper)
+        return np.asarray(film, dtype=np.float32)
+
+    if not pd.any():
+        return of(~pd, readout)
+    return np.concatenate([of(pd, _without_saturation(readout)), of(~pd, readout)])
+
+
+def _heart_mm(one: Slice) -> tuple[float, float]:
+    """The heart's radius, and how deep behind the chest's wall motion begins."""
+    return one.parts.heart.epi_mm, 17.0
+
+
+def _drawn(plan: Plan, one: Slice, move: motion.Course) -> F64 | None:
+    """u on the knots, (T, 2, knots) mm, or None without motion."""
+    if plan.breathing == "none":
+        return None
+    x, y = (np.asarray(part, dtype=np.float64) for part in one.grid.knots_mm())
+    field = motion.drawn_field(
+        move, x.ravel()[None], y.ravel()[None], one.body.depth, *_heart_mm(one)
+    )
+    return field.reshape(len(move.down_mm), 2, *x.shape)
+
+
+def _true_displacement(plan: Plan, one: Slice, move: motion.Course) -> F32:
+    frames = len(move.down_mm)
+    if plan.breathing == "none":
+        return np.zeros((frames, 2, plan.grid.rows, plan.grid.cols), dtype=np.float32)
+    x, y = (np.asarray(part, dtype=np.float64) for part in one.grid.knots_mm())
+    field = motion.true_field(move, x.ravel(), y.ravel(), one.body.depth, *_heart_mm(one))
+    knots = field.reshape(frames, 2, *x.shape) / plan.grid.pixel_mm
+    return one.grid.refine(knots, 1)
+
+
+def _input_series(
+    plan: Plan, one: Slice, flows: F32, how: flow.Perfusion, curves: signals.StateCurves,
+    starts: F64, pd: NDArray[np.bool_], breaths: list[int], tissue_series: Series,
+) -> Series:  # fmt: skip
+    """The low-resolution input series: the same beats, a moment earlier, a short saturation."""
+    readout = bloch.Readout(
+        24.0, 8.0, 1.6, 0.8, 8, signals.R1[plan.field], signals.R2[plan.field]
+    )  # fmt: skip
+    when = np.round((starts[:-1] + _INPUT_DELAY_MS / 1000) * 400) / 400
+    move = motion.course(
+        np.random.default_rng(breaths), when, plan.breathing, plan.breathing_mm
+    )  # fmt: skip
+    matrix = tuple(2 * round(size / _INPUT_COARSER / 2) for size in (one.grid.rows, one.grid.cols))
+    camera = imaging.Camera(
+        one.grid, one.sensitivity, (matrix[0], matrix[1]), (1.0, 1.0), plan.noise / 2
+    )
+    still = _still(plan, one, flows, how, curves, when, pd, readout)
+    signal = camera.film(
+        still, _drawn(plan, one, move), np.random.default_rng([*breaths, 99, *matrix])
+    )
+    return Series(
+        uid=f"2.25.{_number(plan.seed, _STATE_SEED[curves.state], 50)}",
+        signal=signal,
+        times_s=when - when[0],
+        roles=tissue_series.roles,
+        state=tissue_series.state,
+        level=one.level,
+        pixel_spacing_mm=(
+            plan.grid.pixel_mm * one.grid.rows / matrix[0],
+            plan.grid.pixel_mm * one.grid.cols / matrix[1],
+        ),
+        acquisition=_acquisition(plan, readout),
+    )
+
+
+def _truth(
+    plan: Plan, one: Slice, flows: F32, how: flow.Perfusion, curves: signals.StateCurves,
+    when: F64, move: motion.Course, starts: F64, delay: float, series: Series,
+) -> SeriesTruth:  # fmt: skip
+    muscle = one.labels == MYOCARDIUM
+    weighted = imaging.to_pixels(flows * one.parts.wall, one.grid)
+    mbf = np.where(muscle, weighted / np.maximum(one.wall, 1e-3), np.nan).astype(np.float32)
+    healthy = flow.flow_map(replace(how, defect=None), one.level, one.parts.angle, one.parts.depth)
+    usual = imaging.to_pixels(healthy * one.parts.wall, one.grid) / np.maximum(one.wall, 1e-3)
+    return SeriesTruth(
+        uid=series.uid,
+        state=series.state,
+        level=one.level,
+        displacement=_true_displacement(plan, one, move),
+        segmentation=one.labels,
+        papillary=one.papillary,
+        aha=one.aha,
+        wall=one.wall,
+        blood=one.blood,
+        mbf=mbf,
+        segment_mbf={
+            int(number): float(mbf[one.aha == number].mean())
+            for number in np.unique(one.aha[one.aha > 0])
+        },
+        defect=muscle & (np.nan_to_num(mbf) < 0.67 * usual),
+        aif_mmol_l=curves.blood(curves.circulation.left, when),
+        rv_mmol_l=curves.blood(curves.circulation.right, when),
+        flows=curves.muscle.mbf,
+        tissue_mmol_l=curves.wall(when),
+        haematocrit=signals.HAEMATOCRIT,
+        times_s=when - when[0],
+        clock_s=_START_S[curves.state] + when,
+        trigger_delay_ms=delay,
+        beat_ms=1000 * np.diff(starts),
+        placement=one.placement,
+    )
+
+
+def _number(*parts: int) -> int:
+    """A 122-bit number made from small ones, for a UID."""
+    words = np.random.SeedSequence([7, *parts]).generate_state(4, np.uint32)
+    return int.from_bytes(words.tobytes(), "big") >> 6 | 1 << 121

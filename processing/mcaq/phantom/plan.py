@@ -1,0 +1,28 @@
+"""Everything that all series of one phantom study share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from processing.mcaq.phantom.anatomy import Person
+from processing.mcaq.phantom.flow import Defect
+from processing.mcaq.phantom.imaging import Grid
+from processing.mcaq.phantom.motion import Breathing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The arguments of ``make_study``, settled; see there for their meaning."""
+
+    seed: int
+    frames: int
+    pd_frames: int
+    grid: Grid
+    who: Person
+    defect: Defect | None
+    breathing: Breathing
+    breathing_mm: float
+    noise: float
+    field: float
+    dual: bool
+    residual: float

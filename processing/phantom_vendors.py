@@ -1,0 +1,183 @@
+"""How the vendors' files tell the same phantom film: time, slices, sequence, scaling.
+
+Seen in real files: Siemens writes one series a slice, with AcquisitionTime as the clock and
+TriggerTime as a constant delay; GE writes all slices into one series, with TriggerTime counting
+up from the start, a useless AcquisitionTime and the field in gauss; enhanced objects hold all
+frames of a state in one file, each with its own time, position and scaling.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import numpy as np
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.uid import MRImageStorage
+
+from processing.mcaq.phantom import PhantomStudy, SeriesTruth
+from processing.mcaq.series import Series
+
+_LARMOR_MHZ_PER_T = 42.577
+
+
+def uid(*parts: int) -> str:
+    """A UID that these numbers always give."""
+    words = np.random.SeedSequence([5, *parts]).generate_state(4, np.uint32)
+    return f"2.25.{int.from_bytes(words.tobytes(), 'big') >> 6 | 1 << 121}"
+
+
+def _films(study: PhantomStudy) -> Iterator[tuple[int, Series, SeriesTruth, bool]]:
+    """Number, series, truth and whether it is an input series; input series before theirs."""
+    number = 0
+    for one, truth in zip(study.series, study.truth, strict=True):
+        if one.aif is not None and truth.level == study.truth[0].level:
+            yield number, one.aif, truth, True
+            number += 1
+        yield number, one, truth, False
+        number += 1
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%H%M%S.%f")
+
+
+def _decimals(values: tuple[float, ...], digits: int = 6) -> list[str]:
+    """Decimal strings of at most 16 characters."""
+    return [f"{value:.{digits}f}" for value in values]
+
+
+def _clock(series: Series, truth: SeriesTruth) -> list[float]:
+    """Seconds of each frame from the study's start; input frames come a moment earlier."""
+    early = 0.0 if series.uid == truth.uid else 0.06
+    return [float(t) + float(truth.clock_s[0]) - early for t in series.times_s]
+
+
+def _sequence(ds: Dataset, series: Series) -> None:
+    """What the sequence was, in the words that all classic files share."""
+    how = series.acquisition
+    field = how.field_t or 1.5
+    ds.ScanningSequence = ["GR", "IR"]
+    ds.SequenceVariant = ["SK", "SP", "MP"]
+    ds.ScanOptions = "CG"
+    ds.MRAcquisitionType = "2D"
+    ds.AngioFlag = "N"
+    ds.SliceThickness = "8"
+    ds.RepetitionTime = "177.5"
+    ds.EchoTime = f"{how.echo_time_ms:.2f}"
+    ds.InversionTime = f"{how.saturation_time_ms:.1f}"
+    ds.NumberOfAverages = "1"
+    ds.ImagingFrequency = f"{field * _LARMOR_MHZ_PER_T:.6f}"
+    ds.ImagedNucleus = "1H"
+    ds.EchoNumbers = "1"
+    ds.MagneticFieldStrength = f"{field:g}"
+    ds.SpacingBetweenSlices = "18"
+    ds.NumberOfPhaseEncodingSteps = str(4 * (how.pulses_to_centre or 24))
+    ds.EchoTrainLength = "1"
+    ds.PercentSampling = "82"
+    ds.PercentPhaseFieldOfView = "83.3"
+    ds.PixelBandwidth = "1000"
+    ds.ContrastBolusAgent = "Gadobutrol"
+    ds.ContrastBolusVolume = "5.6"
+    ds.BodyPartExamined = "HEART"
+    ds.TransmitCoilName = "Body"
+    ds.ReceiveCoilName = "HeartMatrix"
+    ds.InPlanePhaseEncodingDirection = "ROW"
+    ds.VariableFlipAngleFlag = "N"
+    ds.SAR = "0.21"
+    ds.PatientPosition = "HFS"
+
+
+def _geometry(ds: Dataset, series: Series, truth: SeriesTruth) -> None:
+    place = truth.placement
+    ds.ImagePositionPatient = _decimals(_first_pixel(series, truth))
+    ds.ImageOrientationPatient = _decimals((*place.along_row, *place.along_column), 8)
+    normal = np.cross(place.along_row, place.along_column)
+    ds.SliceLocation = f"{float(np.dot(normal, place.position)):.4f}"
+    ds.PixelSpacing = [f"{size:.8g}" for size in series.pixel_spacing_mm]
+    ds.Rows, ds.Columns = series.signal.shape[1:]
+
+
+def _first_pixel(series: Series, truth: SeriesTruth) -> tuple[float, ...]:
+    """Centre of the first pixel; coarser pixels begin at the same corner of the field of view."""
+    place = truth.placement
+    own = np.array(series.pixel_spacing_mm)
+    field_of_view = own * series.signal.shape[1:]
+    half = 0.5 * (own - field_of_view / np.array(truth.segmentation.shape))
+    first = (
+        np.array(place.position)
+        + half[0] * np.array(place.along_column)
+        + half[1] * np.array(place.along_row)
+    )
+    return tuple(float(part) for part in first)
+
+
+def _pixels(ds: Dataset, picture: np.ndarray, *, signed: bool = False, stored: int = 12) -> None:
+    values = np.clip(np.rint(picture), 0, 2**stored - 1).astype("<u2")
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.BitsAllocated = 16
+    ds.BitsStored = 16 if signed else stored
+    ds.HighBit = ds.BitsStored - 1
+    ds.PixelRepresentation = int(signed)
+    ds.WindowCenter, ds.WindowWidth = "230", "460"
+    ds["PixelData"] = DataElement(0x7FE00010, "OW", values.tobytes())
+
+
+def siemens(study: PhantomStudy, head: Dataset, start: datetime) -> Iterator[Dataset]:
+    """One series for each slice and state; the order of slices is told by geometry alone."""
+    for number, series, truth, is_input in _films(study):
+        ds = copy.deepcopy(head)
+        stress = series.state == "stress"
+        clock = _clock(series, truth)
+        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MRImageStorage
+        ds.ImageType = ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"]
+        ds.Manufacturer = "SIEMENS"
+        ds.ManufacturerModelName = "Aera"
+        ds.DeviceSerialNumber = "90001"
+        ds.SoftwareVersions = "syngo MR E11"
+        ds.SeriesTime = _stamp(start + timedelta(seconds=clock[-1] + 4 + number))
+        word = "Stress" if stress else "Rest"
+        ds.SeriesDescription = f"{word} perfusion {'AIF' if is_input else 'dynamic'}"
+        ds.ProtocolName = f"{word.lower()}_perf_tfl_sr_3slice"
+        _sequence(ds, series)
+        ds.SequenceName = f"*tfl2d1_{2 * (series.acquisition.pulses_to_centre or 24)}"
+        ds.TriggerTime = f"{truth.trigger_delay_ms:g}"
+        ds.AcquisitionMatrix = [0, series.signal.shape[1], series.signal.shape[2], 0]
+        ds.SeriesInstanceUID = series.uid
+        ds.SeriesNumber = str((20 if stress else 40) + number)
+        _geometry(ds, series, truth)
+        ds.ImageComments = f"{head.PatientName} perfusion"
+        _siemens_private(ds, head)
+        for frame, picture in enumerate(series.signal):
+            ds.SOPInstanceUID = uid(study.seed, 3, number, frame)
+            ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+            ds.AcquisitionTime = _stamp(start + timedelta(seconds=clock[frame]))
+            later = clock[-1] + 5 + number + 0.11 * frame
+            ds.ContentTime = _stamp(start + timedelta(seconds=later))
+            ds.AcquisitionNumber = ds.InstanceNumber = str(frame + 1)
+            ds.NominalInterval = str(round(float(truth.beat_ms[frame])))
+            _flip(ds, series, frame)
+            _pixels(ds, picture)
+            yield ds
+
+
+def _flip(ds: Dataset, series: Series, frame: int) -> None:
+    how = series.acquisition
+    pd = series.roles[frame] == "pd"
+    ds.FlipAngle = f"{how.pd_flip_angle_deg if pd else how.flip_angle_deg:g}"
+
+
+def _siemens_private(ds: Dataset, head: Dataset) -> None:
+    """The maker's own blocks; their text holds the patient's name, as real ones do."""
+    block = ds.private_block(0x0019, "SIEMENS MR HEADER", create=True)
+    block.add_new(0x08, "CS", "IMAGE NUM 4")
+    block.add_new(0x09, "LO", "1.0")
+    block.add_new(0x0F, "SH", "Fast")
+    block = ds.private_block(0x0029, "SIEMENS CSA HEADER", create=True)
+    text = f"SV10 tPatientName = {head.PatientName} tPatientID = {head.PatientID}".encode()
+    block.add_new(0x08, "CS", "IMAGE NUM 4")
+    block.add_new(0x09, "LO", head.StudyDate)
+    block.add_new(0x10, "OB", text + b"\0" * (-len(text) % 2))

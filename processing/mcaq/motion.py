@@ -103,7 +103,7 @@ def _heart_weight(
     """A Gaussian window on the heart, so that chest wall and diaphragm have no say."""
     rows, cols = np.mgrid[: shape[0], : shape[1]]
     distance = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
-    return np.exp(-distance / (2 * 30.0**2)).astype(np.float32)
+    return np.asarray(np.exp(-distance / (2 * 30.0**2)), dtype=np.float32)
 
 
 def _roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
@@ -153,7 +153,7 @@ def _features(frames: F32, factor: int) -> F32:
         )
     slope = np.gradient(smooth, axis=1) ** 2 + np.gradient(smooth, axis=2) ** 2
     usual = np.percentile(slope, 65, axis=(1, 2), keepdims=True) + 1e-9
-    return np.sqrt(slope / (slope + usual)).astype(np.float32)
+    return np.asarray(np.sqrt(slope / (slope + usual)), dtype=np.float32)
 
 
 def _pair_shifts(
@@ -277,7 +277,7 @@ def _spline_basis(length: int, spacing: float) -> F32:
     step = (length - 1) / pieces
     knots = (np.arange(-3, pieces + 4)) * step
     basis = BSpline.design_matrix(np.arange(length) * (1 - 1e-9), knots, 3).toarray()
-    return basis.astype(np.float32)
+    return np.asarray(basis, dtype=np.float32)
 
 
 def _references(moved: F32, references: NDArray[np.bool_], *, first: bool) -> F32:
@@ -336,7 +336,7 @@ def _bending(rows: int, cols: int) -> F32:
         return first.T @ first
 
     penalty = np.kron(along(rows), np.eye(cols)) + np.kron(np.eye(rows), along(cols))
-    return penalty.astype(np.float32)
+    return np.asarray(penalty, dtype=np.float32)
 
 
 def _without_folds(field: F32, least: float = 0.3) -> F32:
@@ -360,7 +360,7 @@ def jacobian(field: F32) -> F32:
 def _recentre(field: F32, references: NDArray[np.bool_]) -> F32:
     """Let the usual place be the rest place: no shift common to all frames."""
     middle = np.median(field[references].mean(axis=(2, 3)), axis=0)
-    return field - middle[None, :, None, None].astype(np.float32)
+    return np.asarray(field - middle[None, :, None, None], dtype=np.float32)
 
 
 def _agreement(corrected: F32, weight: F32, references: NDArray[np.bool_]) -> NDArray[np.float64]:

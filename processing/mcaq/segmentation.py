@@ -1,4 +1,4 @@
-"""Find LV blood, RV blood and the wall between them on the corrected film; contours by a person win.
+"""Find LV blood, RV blood and the wall on the corrected film; contours by a person win.
 
 Each pixel's curve is told as a mixture of the two blood curves and a muscle-like one. The
 cavity is drawn as people draw it: round the blood and the papillary muscles in it. The outer
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.draw import polygon2mask
-from skimage.morphology import convex_hull_image
+from skimage import draw, morphology
 
 from processing.mcaq.heart import bolus_image
 from processing.mcaq.series import (
@@ -87,7 +86,7 @@ def segment(
     if given is not None:
         shift = np.asarray(offset, dtype=np.float64)
         endocardium, epicardium = given.endocardium - shift, given.epicardium - shift
-        cavity = polygon2mask(lv.shape, endocardium)
+        cavity = _filled(lv.shape, endocardium)
     else:
         cavity = _cavity(blood, lv, spacing_mm)
         middle = _middle(cavity)
@@ -95,8 +94,8 @@ def segment(
         epi_mm = _outer_border(muscle, right, blood, middle, endo_mm, spacing_mm)
         endocardium = _contour(middle, endo_mm, spacing_mm)
         epicardium = _contour(middle, epi_mm, spacing_mm)
-        cavity = polygon2mask(lv.shape, endocardium)
-    wall = polygon2mask(lv.shape, epicardium) & ~cavity
+        cavity = _filled(lv.shape, endocardium)
+    wall = _filled(lv.shape, epicardium) & ~cavity
     labels = np.full(lv.shape, BACKGROUND, dtype=np.uint8)
     if rv is not None:
         labels[rv] = RV_BLOOD
@@ -111,8 +110,13 @@ def segment(
     )
     insertions = _given_insertions(given, offset)
     if insertions is None and rv is not None:
-        insertions = _insertions(labels, _middle(cavity), epicardium, spacing_mm)
+        insertions = _insertions(labels, middle, epicardium, spacing_mm)
     return Anatomy(labels, endocardium, epicardium, insertions, lv_curve, blood, direction)
+
+
+def _filled(shape: tuple[int, int], contour: F64) -> NDArray[np.bool_]:
+    inside = draw.polygon2mask(shape, contour)  # type: ignore[no-untyped-call]
+    return np.asarray(inside, dtype=np.bool_)
 
 
 def _given_insertions(
@@ -229,7 +233,8 @@ def _cavity(
         strong = lv
     # A thin tongue of blood (outflow, spill between trabeculae) must not stretch the hull.
     opened = ndimage.binary_opening(strong)
-    hull = convex_hull_image(opened if opened.sum() > 0.6 * strong.sum() else strong)
+    chosen = opened if opened.sum() > 0.6 * strong.sum() else strong
+    hull = morphology.convex_hull_image(chosen)  # type: ignore[no-untyped-call]
     return np.asarray(hull, dtype=np.bool_)
 
 
@@ -301,7 +306,7 @@ def _outer_border(
     cost = -reward + 0.55 * prior
     cost[(thickness < _THINNEST_MM) | (thickness > _THICKEST_MM)] = np.inf
     path = _closed_path(cost, most_step=2)
-    return _smooth_closed(radii[path], 1.5)
+    return _smooth_closed(np.asarray(radii[path], dtype=np.float64), 1.5)
 
 
 def _closed_path(cost: F64, most_step: int) -> NDArray[np.intp]:

@@ -77,4 +77,4 @@ def core_of(
     """Pixels of a segment with little blood in them; all of them where too few are left."""
     here = aha == number
     core = here & (blood < 0.25)
-    return core if core.sum() >= least else here
+    return np.asarray(core if core.sum() >= least else here)

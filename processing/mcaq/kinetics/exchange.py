@@ -27,7 +27,7 @@ _FLOWS = np.geomspace(0.12, 5.2, 34)
 _PS = (0.4, 0.9, 1.8)
 _PLASMA = (0.04, 0.08)
 _INTERSTITIUM = (0.12, 0.2, 0.32)
-_DELAYS_S = np.arange(0.0, 3.1, 0.5)
+_DELAYS_S = np.arange(-0.5, 3.1, 0.5)
 _STEP_S = 0.2
 _MOST_SPILL = 0.6
 

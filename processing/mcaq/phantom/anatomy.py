@@ -72,8 +72,8 @@ class Anatomy:
 
     weights: (len(COMPARTMENTS), P), times the grain. wall: (P,) coverage of the left
     ventricle's wall; angle: (P,) radians, 0 at the anterior insertion, growing anticlockwise;
-    depth: (P,) 0 at the endocardium, 1 at the epicardium. cavity, papillary, right: (P,) coverage. grain: (P,)
-    relative unevenness of tissue. insertions: the RV's, anterior then inferior, in radians.
+    depth: (P,) 0 at the endocardium, 1 at the epicardium. cavity, papillary, right: (P,)
+    coverage. grain: (P,) relative unevenness of tissue. insertions: the RV's, anterior then inferior, in radians.
     """
 
     shape: tuple[int, int]
@@ -197,7 +197,7 @@ def build(who: Person, level: str, x: F32, y: F32) -> Anatomy:
 
 
 _GRAIN = {
-    "fat": 0.14, "muscle": 0.12, "marrow": 0.2, "lung": 0.35, "liver": 0.06, "spleen": 0.05,
+    "fat": 0.08, "muscle": 0.12, "marrow": 0.2, "lung": 0.35, "liver": 0.06, "spleen": 0.05,
     "stomach": 0.4, "gut_wall": 0.15, "right_blood": 0.03, "right_wall": 0.08,
 }  # fmt: skip
 
@@ -363,8 +363,8 @@ def _chest(
     # Fat in front of the heart, towards the diaphragm, lung for all the rest.
     pad = ellipse(x, y, (-62 * who.size, floor - 6), (44, 17), 0.35)
     paint.add("fat", soft(pad, 3.0) * chest)
-    pad = ellipse(x, y, (-58 * who.size, -heart.epi_mm - 8), (11, 40), -0.5)
-    paint.add("fat", 0.9 * soft(pad, 5.0) * chest)
+    pad = ellipse(x, y, (-62 * who.size, -heart.epi_mm - 4), (9, 42), -0.45)
+    paint.add("fat", 0.6 * soft(pad, 9.0) * chest)
     hilum = (heart.epi_mm + 26.0, -28.0)
     lungs = (chest * (under < 0)).astype(np.float32)
     for _ in range(46):
@@ -405,8 +405,8 @@ def _belly(
     paint.add("gut_wall", deep * soft(stomach, 1.2) * soft(fluid, 6.0) * 0.7)
     paint.add("stomach", deep * soft(stomach, 1.2))
     paint.add("gut_wall", deep * soft(stomach + 3.6, 1.2))
-    spleen = ellipse(x, y, (124 * scale, 112 + dome), (17, 43), -0.22)
-    dent = ellipse(x, y, (102 * scale, 118 + dome), (13, 30), -0.2)
+    spleen = ellipse(x, y, (114 * scale, 104 + dome), (23, 47), -0.3)
+    dent = ellipse(x, y, (88 * scale, 112 + dome), (15, 30), -0.2)
     paint.add("spleen", deep * soft(np.minimum(spleen, -dent), 1.6))
     liver = np.maximum(
         ellipse(x, y, (-56 * scale, 118 + dome), (66, 82), 0.0),
@@ -421,5 +421,12 @@ def _belly(
             "liver_vessel", spot, half, rng.uniform(0, 3.1), edge=1.5, within=inside, share=0.6
         )
     paint.add("liver", deep * soft(liver, 1.6))
-    paint.add("fat", 0.85 * deep)
+    for _ in range(9):
+        # Loops of bowel: a wall with little signal inside.
+        spot = (rng.uniform(25, 125) * scale, rng.uniform(138, 205))
+        half = (float(rng.uniform(9, 15)), float(rng.uniform(7, 11)))
+        turn = rng.uniform(0, 3.1)
+        paint.spot("stomach", spot, half, turn, edge=2.0, within=deep, shrink=2.5)
+        paint.spot("gut_wall", spot, half, turn, edge=1.5, within=deep)
+    paint.add("fat", 0.62 * deep)
     paint.add("muscle", soft(under, 1.5) * chest)

@@ -23,7 +23,7 @@ _ISOCHROMATS = 32
 _SPOILING_RAD = np.radians(50.0)
 #: Relative flip angle at places across the slice; the outer ones lie on the profile's edge.
 _PROFILE = np.array([1.0, 0.99, 0.94, 0.78, 0.42])
-_SATURATION_EFFICIENCY = 0.996
+_SATURATION_EFFICIENCY = 0.999
 
 
 @dataclass(frozen=True)

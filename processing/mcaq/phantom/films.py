@@ -25,16 +25,16 @@ _FLIP_DEG, _PD_FLIP_DEG = 12.0, 5.0
 _INPUT_COARSER = 3
 
 
-def bolus(seed: int, state: str, before_s: float) -> blood.BolusShape:
+def bolus(seed: int, state: str, before_s: float, dose: float) -> blood.BolusShape:
     """The bolus of a state: under a vasodilator the heart beats more and all goes faster."""
     rng = np.random.default_rng([seed, _STATE_SEED[state], 1])
     vary = rng.uniform(0.9, 1.1, size=4)
     if state == "stress":
         return blood.BolusShape(
-            before_s + 4.2 * vary[0], 3.0 * vary[1], 4.6 * vary[2], 13.5, 3.7 * vary[3]
+            before_s + 4.2 * vary[0], 3.0 * vary[1], 4.6 * vary[2], 13.5, 3.5 * dose * vary[3]
         )
     return blood.BolusShape(
-        before_s + 5.6 * vary[0], 4.2 * vary[1], 6.2 * vary[2], 18.0, 4.5 * vary[3]
+        before_s + 5.6 * vary[0], 4.2 * vary[1], 6.2 * vary[2], 18.0, 4.4 * dose * vary[3]
     )
 
 
@@ -46,7 +46,7 @@ def films(plan: Plan, state: State, slices: Sequence[Slice]) -> list[tuple[Serie
     starts = motion.beats(rng, count + 1, _BEAT_S[kind])
     how = flow.perfusion(plan.seed, kind, plan.defect)
     flows = [_flows(how, one) for one in slices]
-    shape = bolus(plan.seed, kind, float(starts[plan.pd_frames]))
+    shape = bolus(plan.seed, kind, float(starts[plan.pd_frames]), plan.dose)
     way = blood.circulate(shape, float(starts[-1]) + 3.0)
     least = min(float(one[one > 0].min()) for one in flows)
     most = max(float(one.max()) for one in flows)

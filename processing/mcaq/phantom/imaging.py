@@ -176,8 +176,8 @@ class Camera:
 
         def ends(frequency: F64, coverage: float) -> F64:
             edge = 0.5 * coverage
-            away = np.clip((edge - np.abs(frequency)) / (0.2 * edge), 0, 1)
-            return np.asarray(0.25 * (away > 0) + 0.75 * np.sin(np.pi / 2 * away) ** 2)
+            away = np.clip((edge - np.abs(frequency)) / (0.35 * edge), 0, 1)
+            return np.asarray(0.15 * (away > 0) + 0.85 * np.sin(np.pi / 2 * away) ** 2)
 
         window = (ends(down, self.coverage[0]) * ends(across, self.coverage[1])).astype(np.float32)
         # The middle of a pixel lies half a pixel, less half a fine pixel, after its first corner.

@@ -26,3 +26,4 @@ class Plan:
     field: float
     dual: bool
     residual: float
+    dose: float

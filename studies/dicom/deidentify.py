@@ -16,11 +16,21 @@ from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
+from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from studies.dicom.labels import controlled
+from studies.dicom.frames import (
+    PHILIPS_BEGIN_TIME,
+    PHILIPS_SCALE_SLOPE,
+    number,
+    patient_of,
+    philips_number,
+)
+from studies.dicom.labels import controlled, controlled_sequence
 from studies.dicom.read import decode_pixels
 from studies.intended_use import INTENDED_USE
 
@@ -30,7 +40,6 @@ METHOD = "CoreCMR allow-list; PS3.15 Annex E basic profile, dates shifted"
 #: Numbers, times of day and codes without room for identity, kept as they are.
 _KEPT = frozenset(
     [
-        "Modality",
         "InstanceNumber",
         "AcquisitionNumber",
         "SeriesNumber",
@@ -44,7 +53,6 @@ _KEPT = frozenset(
         "Rows",
         "Columns",
         "SamplesPerPixel",
-        "PhotometricInterpretation",
         "BitsAllocated",
         "BitsStored",
         "HighBit",
@@ -53,7 +61,6 @@ _KEPT = frozenset(
         "RescaleIntercept",
         "WindowCenter",
         "WindowWidth",
-        "LossyImageCompression",
         "AcquisitionTime",
         "ContentTime",
         "SeriesTime",
@@ -95,7 +102,6 @@ _KEPT = frozenset(
         "ContrastFlowRate",
         "ContrastFlowDuration",
         "ContrastBolusIngredientConcentration",
-        "PatientSex",
         "PatientWeight",
         "PatientSize",
     ]
@@ -263,12 +269,7 @@ _AGENTS = (
     ("gadodiamide", re.compile(r"gadodiamide|omniscan", re.IGNORECASE)),
     ("gadopiclenol", re.compile(r"gadopiclenol|elucirem|vueway", re.IGNORECASE)),
 )
-_SEQUENCE_KINDS = (
-    (re.compile(r"tfi|trufi|fisp|fiesta|bffe|b-?tfe|bssfp", re.IGNORECASE), "*tfi2d1"),
-    (re.compile(r"tfl|flash|fgre|spgr|tfe|ffe|t1", re.IGNORECASE), "*tfl2d1"),
-)
 _PHILIPS_CREATOR = "Philips MR Imaging DD 001"
-_PHILIPS_ELEMENTS = ((0x2005, 0x100E, "FL"), (0x2005, 0x10A0, "FL"))
 _PROFILE_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
@@ -276,6 +277,8 @@ _PROFILE_CODES = (
     ("113108", "Retain Patient Characteristics Option"),
 )
 _OLDEST_AGE_YEARS = 90
+_TIME_OF_DAY = re.compile(r"[0-9:]{2,8}(\.[0-9]{1,6})?")
+_NUMERIC = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL"})
 
 
 class Pseudonyms:
@@ -309,7 +312,7 @@ def deidentify(dataset: FileDataset, *, key: bytes) -> FileDataset:
     Raises read.Refused if the pixels cannot be decoded.
     """
     pseudonyms = Pseudonyms(key)
-    identifier, name = str(dataset.get("PatientID") or ""), str(dataset.get("PatientName") or "")
+    identifier, name = patient_of(dataset)
     shift = timedelta(days=pseudonyms.days(identifier, name))
     clean = Dataset()
     _copy(dataset, clean, pseudonyms, shift)
@@ -326,25 +329,25 @@ def deidentify(dataset: FileDataset, *, key: bytes) -> FileDataset:
 
 
 def _copy(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, shift: timedelta) -> None:
-    for element in source:
-        keyword, value = element.keyword, element.value
-        if value is None or value == "":
-            continue
+    """Copy what the lists name, each value checked to be what its attribute is there for."""
+    for tag in source.keys():  # noqa: SIM118  (iterating a Dataset would parse every element)
+        keyword = keyword_for_tag(tag)
         if keyword in _KEPT:
-            clean[element.tag] = element
+            _copy_number_or_time(source[tag], clean)
         elif keyword in _CODES:
-            codes = [word for word in _words(value) if word in _CODE_WORDS]
+            codes = [word for word in _words(source[tag].value) if word in _CODE_WORDS]
             if codes:
                 setattr(clean, keyword, codes)
-        elif keyword in _UIDS:
-            setattr(clean, keyword, pseudonyms.uid(str(value)))
+        elif keyword in _UIDS and source[tag].value:
+            setattr(clean, keyword, pseudonyms.uid(str(source[tag].value)))
         elif keyword in _DATES:
-            _set_shifted(clean, keyword, str(value), "", shift)
+            _set_shifted(clean, keyword, str(source[tag].value), "", shift)
         elif keyword in _DATETIMES:
-            _set_shifted(clean, keyword, str(value)[:8], str(value)[8:], shift)
-        elif keyword in _SEQUENCES and element.VR == "SQ":
+            value = str(source[tag].value)
+            _set_shifted(clean, keyword, value[:8], value[8:], shift)
+        elif keyword in _SEQUENCES and source[tag].VR == "SQ":
             items = []
-            for item in value:
+            for item in source[tag].value:
                 rebuilt = Dataset()
                 _copy(item, rebuilt, pseudonyms, shift)
                 items.append(rebuilt)
@@ -352,7 +355,26 @@ def _copy(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, shift: timede
     _copy_philips_numbers(source, clean)
 
 
+def _copy_number_or_time(element: DataElement, clean: Dataset) -> None:
+    """Keep the element if its value is a number or a time of day, as the standard has it there.
+
+    A file may claim another type for a tag, or write words where a time belongs.
+    """
+    vr, value = dictionary_VR(element.tag), element.value
+    if value is None or value == "" or vr != element.VR:
+        return
+    values = list(value) if isinstance(value, MultiValue | list) else [value]
+    if vr == "TM":
+        fits = all(_TIME_OF_DAY.fullmatch(str(part).strip()) for part in values)
+    else:
+        fits = vr in _NUMERIC and all(number(part) is not None for part in values)
+    if fits:
+        clean[element.tag] = element
+
+
 def _words(value: Any) -> list[str]:
+    if value is None:
+        return []
     parts = [value] if isinstance(value, str) else list(value)
     return [str(part).strip().upper() for part in parts]
 
@@ -370,19 +392,20 @@ def _set_shifted(clean: Dataset, keyword: str, day: str, rest: str, shift: timed
 
 def _copy_philips_numbers(source: Dataset, clean: Dataset) -> None:
     """Stored values are scaled differently at rest and stress; the factor is a private number."""
-    for group, element, vr in _PHILIPS_ELEMENTS:
-        if (group, element) not in source:
-            continue
-        try:
-            value = float(np.ravel(source[group, element].value)[0])
-        except (TypeError, ValueError, IndexError):
-            continue
-        clean.add_new((group, 0x0010), "LO", _PHILIPS_CREATOR)
-        clean.add_new((group, element), vr, value)
+    for tag in (PHILIPS_SCALE_SLOPE, PHILIPS_BEGIN_TIME):
+        value = philips_number(source, tag)
+        if value is not None:
+            clean.add_new((tag[0], 0x0010), "LO", _PHILIPS_CREATOR)
+            clean.add_new(tag, "FL", value)
 
 
 def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: str) -> None:
     """Our own words where the scanner's free text stood."""
+    clean.Modality = "MR"
+    light = str(source.get("PhotometricInterpretation") or "")
+    clean.PhotometricInterpretation = "MONOCHROME1" if light == "MONOCHROME1" else "MONOCHROME2"
+    if str(source.get("LossyImageCompression") or "") == "01":
+        clean.LossyImageCompression = "01"
     clean.PatientName = patient
     clean.PatientID = patient
     clean.PatientBirthDate = ""
@@ -394,8 +417,8 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     age = re.fullmatch(r"(\d{3})Y", str(source.get("PatientAge") or ""))
     if age is not None:
         clean.PatientAge = f"{min(int(age[1]), _OLDEST_AGE_YEARS):03d}Y"
-    if str(source.get("PatientSex") or "").upper() not in {"M", "F", "O"}:
-        clean.PatientSex = ""
+    sex = str(source.get("PatientSex") or "").strip().upper()
+    clean.PatientSex = sex if sex in {"M", "F", "O"} else ""
     label = controlled(
         str(source.get("SeriesDescription") or ""), str(source.get("ProtocolName") or "")
     )
@@ -417,14 +440,10 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     if agent:
         found = (ours for ours, pattern in _AGENTS if pattern.search(agent))
         clean.ContrastBolusAgent = next(found, "gadolinium")
-    sequence = " ".join(
-        str(source.get(name) or "") for name in ("SequenceName", "PulseSequenceName")
-    ).strip()
+    name = source.get("SequenceName") or source.get("PulseSequenceName")
+    sequence = controlled_sequence(str(name or ""))
     if sequence:
-        kinds = (ours for pattern, ours in _SEQUENCE_KINDS if pattern.search(sequence))
-        kind = next(kinds, None)
-        if kind is not None:
-            clean.SequenceName = kind
+        clean.SequenceName = sequence
     clean.ImageComments = INTENDED_USE
 
 
@@ -442,5 +461,6 @@ def _pixels(source: FileDataset, clean: Dataset) -> None:
     data = np.ascontiguousarray(array)
     if data.dtype.byteorder == ">":
         data = data.astype(data.dtype.newbyteorder("<"))
+    clean.HighBit = int(source.BitsStored) - 1
     clean.PixelData = data.tobytes() + (b"\0" if data.nbytes % 2 else b"")
     clean["PixelData"].VR = "OW" if data.dtype.itemsize > 1 else "OB"

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydicom.dataset import Dataset
 
-from studies.dicom.labels import controlled
+from studies.dicom.labels import controlled, controlled_sequence
 
 Vector = tuple[float, ...]
 
-_PHILIPS_SCALE_SLOPE = (0x2005, 0x100E)
-_PHILIPS_BEGIN_TIME = (0x2005, 0x10A0)
+PHILIPS_SCALE_SLOPE = (0x2005, 0x100E)
+PHILIPS_BEGIN_TIME = (0x2005, 0x10A0)
+#: In enhanced objects Philips puts its own elements of a frame into a sequence of this tag.
+_PHILIPS_FRAME_SEQUENCE = (0x2005, 0x140F)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,11 @@ def frames_of(dataset: Dataset, file_id: str) -> list[Frame]:
 
 
 def _flatten(group: Dataset) -> list[Dataset]:
-    """A functional group's items: each macro is a sequence of one item."""
-    return [element.value[0] for element in group if element.VR == "SQ" and len(element.value)]
+    """A functional group's items, each macro a sequence of one item; then the group itself."""
+    return [
+        *(element.value[0] for element in group if element.VR == "SQ" and len(element.value)),
+        group,
+    ]
 
 
 def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[Dataset]) -> Frame:
@@ -90,10 +97,8 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         return None
 
     def private(tag: tuple[int, int]) -> float | None:
-        for place in places:
-            if tag in place:
-                return number(place[tag].value)
-        return None
+        found = (philips_number(place, tag) for place in places)
+        return next((value for value in found if value is not None), None)
 
     def text(name: str) -> str:
         return str(dataset.get(name) or "")
@@ -108,7 +113,7 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         series_uid=text("SeriesInstanceUID"),
         series_number=whole(dataset.get("SeriesNumber")),
         instance_number=whole(dataset.get("InstanceNumber")),
-        patient=(text("PatientID"), text("PatientName")),
+        patient=patient_of(dataset),
         label=controlled(text("SeriesDescription"), text("ProtocolName")),
         image_type=words(get("FrameType", "ImageType")),
         manufacturer=text("Manufacturer"),
@@ -119,7 +124,7 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         orientation=vector(get("ImageOrientationPatient"), 6),
         frame_datetime_s=datetime_s(get("FrameAcquisitionDateTime")),
         acquisition_time_s=_acquisition_time(dataset),
-        begin_time_s=private(_PHILIPS_BEGIN_TIME),
+        begin_time_s=private(PHILIPS_BEGIN_TIME),
         trigger_time_ms=number(get("TriggerTime", "NominalCardiacTriggerDelayTime")),
         content_time_s=time_s(dataset.get("ContentTime")),
         temporal_index=whole(get("TemporalPositionIndex", "TemporalPositionIdentifier")),
@@ -130,13 +135,38 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         flip_angle_deg=number(get("FlipAngle")),
         # Some GE systems write gauss.
         field_t=field / 10000 if field is not None and field > 100 else field,
-        sequence_name=str(get("SequenceName", "PulseSequenceName") or ""),
+        sequence_name=controlled_sequence(str(get("SequenceName", "PulseSequenceName") or "")),
         scanning_sequence=words(get("ScanningSequence")),
         sequence_variant=words(get("SequenceVariant", "SteadyStatePulseSequence")),
         slope=number(get("RescaleSlope")) or 1.0,
         intercept=number(get("RescaleIntercept")) or 0.0,
-        scale_slope=private(_PHILIPS_SCALE_SLOPE),
+        scale_slope=private(PHILIPS_SCALE_SLOPE),
     )
+
+
+def patient_of(dataset: Dataset) -> tuple[str, str]:
+    """Number and name, without differences of spelling that exports make."""
+    number_ = " ".join(str(dataset.get("PatientID") or "").split()).upper()
+    name = str(dataset.get("PatientName") or "").replace("^", " ")
+    return number_, " ".join(name.split()).upper()
+
+
+def philips_number(place: Dataset, tag: tuple[int, int]) -> float | None:
+    """A private number of Philips' in ``place`` or in the sequence that Philips keeps there.
+
+    Without its dictionary the value is read as the four bytes of a float.
+    """
+    if tag not in place:
+        nested = place.get(_PHILIPS_FRAME_SEQUENCE)
+        if nested is None or nested.VR != "SQ" or not nested.value:
+            return None
+        place = nested.value[0]
+        if tag not in place:
+            return None
+    value = place[tag].value
+    if isinstance(value, bytes):
+        return number(struct.unpack("<f", value)[0]) if len(value) == 4 else None
+    return number(value)
 
 
 def _acquisition_time(dataset: Dataset) -> float | None:
@@ -156,7 +186,7 @@ def number(value: Any) -> float | None:
         result = float(value)
     except (TypeError, ValueError):
         return None
-    return result if abs(result) < 1e300 else None
+    return result if math.isfinite(result) else None
 
 
 def whole(value: Any) -> int | None:

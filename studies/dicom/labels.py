@@ -22,6 +22,9 @@ _SLICES: tuple[tuple[SliceWord, re.Pattern[str]], ...] = (
     ("mid", re.compile(r"(?<![a-z])(mid|medial|middle)(?![a-z])|[_ -]m$", re.IGNORECASE)),
     ("apical", re.compile(r"(?<![a-z])(apical|apex|apic)(?![a-z])|[_ -]a$", re.IGNORECASE)),
 )
+_BALANCED = re.compile(r"tfi|trufi|fisp|fiesta|bffe|b-?tfe|bssfp", re.IGNORECASE)
+_SPOILED = re.compile(r"tfl|flash|fl[23]d|fgre|spgr|tfe|ffe", re.IGNORECASE)
+_SHOT = re.compile(r"_(\d{1,3})$")
 _CORRECTED = re.compile(r"moco|motion.?corr|_mc(?![a-z])", re.IGNORECASE)
 
 
@@ -46,6 +49,22 @@ def slice_word(text: str) -> SliceWord | None:
     """Basal, mid or apical if exactly one of them is said, by word or by a last letter."""
     said = {word for word, pattern in _SLICES if pattern.search(text.strip())}
     return said.pop() if len(said) == 1 else None
+
+
+def controlled_sequence(name: str) -> str:
+    """A sequence's name in two words, "*tfi2d1" (balanced) or "*tfl2d1" (spoiled), or "".
+
+    Siemens names the lines of a shot behind it, "*tfl2d1_51"; the number is kept.
+    """
+    name = name.strip()
+    if _BALANCED.search(name):
+        kind = "*tfi2d1"
+    elif _SPOILED.search(name):
+        kind = "*tfl2d1"
+    else:
+        return ""
+    lines = _SHOT.search(name)
+    return f"{kind}_{lines[1]}" if lines else kind
 
 
 def controlled(description: str, protocol: str) -> str:

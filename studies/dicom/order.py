@@ -22,12 +22,16 @@ FALLBACK_INTERVAL_S = 1.0
 
 @dataclass(frozen=True)
 class Clock:
-    """Frames in time order, their times from the first one in s, and the attribute that told."""
+    """Frames in time order, their times from the first one in s, and the attribute that told.
+
+    start_s: the first frame's time as the attribute has it, to compare films of one clock.
+    """
 
     frames: tuple[Frame, ...]
     times_s: tuple[float, ...]
     source: str
     reason: str
+    start_s: float
 
 
 def order_frames(frames: Sequence[Frame]) -> Clock:
@@ -68,6 +72,7 @@ def _clock(frames: Sequence[Frame], times: Sequence[float], source: str, why: st
         times_s=tuple(round(times[n] - first, 6) for n in order),
         source=source,
         reason=why,
+        start_s=first,
     )
 
 

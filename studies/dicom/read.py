@@ -157,17 +157,25 @@ def _check_length(dataset: FileDataset, pixels: int) -> None:
 def decode_pixels(dataset: FileDataset) -> NDArray[np.generic]:
     """Decode the stored values, (frames, rows, cols). Raises Refused.
 
-    Bits above BitsStored, where old overlays may hide, are masked out.
+    Bits that are not in use, where old overlays may hide, are masked out.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            array = dataset.pixel_array
+            array = np.asarray(dataset.pixel_array)
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        stored = int(dataset.BitsStored)
+        spare = int(dataset.get("HighBit", stored - 1)) + 1 - stored
     except Exception:
         raise Refused(_DAMAGED) from None
     if array.ndim == 2:
         array = array[np.newaxis]
-    stored = int(dataset.BitsStored)
-    if array.dtype.kind == "u" and stored < array.dtype.itemsize * 8:
-        array = array & array.dtype.type((1 << stored) - 1)
-    return np.asarray(array)
+    bits = array.dtype.itemsize * 8
+    expected = (frames, int(dataset.Rows), int(dataset.Columns))
+    if array.dtype.kind not in "ui" or array.shape != expected or not 0 < stored <= bits:
+        raise Refused(_DAMAGED)
+    if not 0 <= spare <= bits - stored:
+        raise Refused(_DAMAGED)
+    # To the left and back again: what lies above goes, and a sign spreads over the free bits.
+    above = array.dtype.type(bits - stored - spare)
+    return np.asarray((array << above) >> array.dtype.type(bits - stored))

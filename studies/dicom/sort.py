@@ -9,7 +9,7 @@ import itertools
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -83,7 +83,12 @@ class _Film:
     start_s: float | None
     order: tuple[int, int]
     aif: bool = False
+    made: bool = False
     reasons: list[str] = field(default_factory=list)
+
+    @property
+    def study_uid(self) -> str:
+        return self.clock.frames[0].study_uid
 
 
 def sort_frames(frames: Iterable[Frame]) -> SortedStudy:
@@ -95,6 +100,7 @@ def sort_frames(frames: Iterable[Frame]) -> SortedStudy:
         film = _film(members, unused)
         if film is not None:
             films.append(film)
+    films = _without_copies(films, unused)
     _find_input_series(films)
     tissue = [film for film in films if not film.aif]
     series = _settle(tissue)
@@ -132,10 +138,23 @@ def _group(
                 frame.cols,
                 _rounded(frame.orientation, 2),
                 None if along is None else round(along),
-                None if frame.echo_time_ms is None else round(frame.echo_time_ms, 1),
             )
         ].append(frame)
-    return groups
+    return {
+        (*key, echo): part for key, members in groups.items() for echo, part in _echoes(members)
+    }
+
+
+def _echoes(members: list[Frame]) -> Iterator[tuple[float | None, list[Frame]]]:
+    """Each echo is a film of its own; a few frames with another echo time are not an echo."""
+    by_echo: dict[float | None, list[Frame]] = defaultdict(list)
+    for frame in members:
+        time = frame.echo_time_ms
+        by_echo[None if time is None else round(time, 1)].append(frame)
+    if min(len(part) for part in by_echo.values()) < FEWEST_FRAMES:
+        yield None, members
+    else:
+        yield from by_echo.items()
 
 
 def _rounded(values: Vector | None, digits: int) -> Vector | None:
@@ -180,6 +199,9 @@ def _film(members: list[Frame], unused: dict[str, str]) -> _Film | None:
     if _is_cine(members, clock):
         _leave(members, unused, "It belongs to a cine film of one heart beat.")
         return None
+    if _is_mapping(members):
+        _leave(members, unused, "It belongs to a T1 or T2 map: its waiting times change.")
+        return None
     if clock.times_s[-1] < SHORTEST_FILM_S:
         _leave(
             members, unused,
@@ -197,13 +219,14 @@ def _film(members: list[Frame], unused: dict[str, str]) -> _Film | None:
         start_s=_start(clock),
         order=(first.series_number or 0, first.instance_number or 0),
         aif=is_aif(first.label),
+        made=is_corrected(first.label) or "MOCO" in first.image_type,
     )
     film.reasons.append(f"Time by {clock.source}: {clock.reason}.")
     if state == "unknown":
         film.reasons.append("Neither the series' name nor the protocol's says stress or rest.")
     else:
         film.reasons.append(f"Taken as {state} by the name of the series or the protocol.")
-    if is_corrected(first.label):
+    if film.made:
         film.reasons.append("The scanner has moved these frames already.")
     return film
 
@@ -224,9 +247,41 @@ def _is_cine(members: list[Frame], clock: Clock) -> bool:
     return bool(steps) and statistics.median(steps) < 200
 
 
+def _is_mapping(members: list[Frame]) -> bool:
+    """Images of one slice after many different waits: a relaxation map, not a passage."""
+    waits = {round(f.inversion_time_ms) for f in members if f.inversion_time_ms is not None}
+    return len(waits) > max(4, len(members) // 3)
+
+
 def _start(clock: Clock) -> float | None:
     first = clock.frames[0]
     return first.acquisition_time_s if first.frame_datetime_s is None else first.frame_datetime_s
+
+
+def _without_copies(films: list[_Film], unused: dict[str, str]) -> list[_Film]:
+    """Leave out what the scanner made from a film that is here itself."""
+    kept = []
+    for film in films:
+        if film.made and any(_same_place(film, other) for other in films if not other.made):
+            _leave(
+                list(film.clock.frames), unused,
+                "It is the scanner's corrected copy of a series that is here as it was acquired.",
+            )  # fmt: skip
+        else:
+            kept.append(film)
+    return kept
+
+
+def _same_place(a: _Film, b: _Film) -> bool:
+    return (
+        a.along is not None
+        and b.along is not None
+        and abs(a.along - b.along) < 2
+        and a.state == b.state
+        and a.study_uid == b.study_uid
+        and len(a.clock.frames) == len(b.clock.frames)
+        and _overlap(a, b)
+    )
 
 
 def _find_input_series(films: list[_Film]) -> None:
@@ -294,8 +349,9 @@ def _acquisitions(films: list[_Film]) -> list[list[_Film]]:
     order = sorted(films, key=lambda f: (f.start_s is None, f.start_s or 0.0, f.order))
     for film in order:
         for acquisition in gathered:
-            same_state = acquisition[0].state == film.state
-            if same_state and _overlap(acquisition[0], film) and not _held(acquisition, film):
+            first = acquisition[0]
+            same = first.state == film.state and first.study_uid == film.study_uid
+            if same and _overlap(acquisition[0], film) and not _held(acquisition, film):
                 acquisition.append(film)
                 break
         else:
@@ -315,12 +371,20 @@ def _base_to_apex(films: list[_Film]) -> tuple[list[_Film], str]:
     words = [slice_word(film.label) for film in films]
     rank = {"basal": 0, "mid": 1, "apical": 2}
     named = [rank[word] for word in words if word is not None]
+    by_place = all(film.along is not None for film in films)
+    ordered = sorted(films, key=lambda f: (f.along or 0.0 if by_place else 0.0, f.order))
+    told = [rank[word] for film in ordered if (word := slice_word(film.label)) is not None]
+    agree = told == sorted(told)
     if len(films) > 1 and len(named) == len(films) == len(set(named)):
         order = sorted(range(len(films)), key=lambda n: named[n])
-        return [films[n] for n in order], "the names of the series"
-    if all(film.along is not None for film in films):
-        return sorted(films, key=lambda film: film.along or 0.0), "the place of the slices"
-    return sorted(films, key=lambda film: film.order), "the order of the series"
+        doubt = "" if agree or not by_place else ", although their place says otherwise"
+        return [films[n] for n in order], f"the names of the series{doubt}"
+    if by_place:
+        if len(told) > 1 and not agree and told == sorted(told, reverse=True):
+            return ordered[::-1], "the place of the slices, turned round as their names say"
+        doubt = "" if agree else ", although their names say otherwise"
+        return ordered, f"the place of the slices{doubt}"
+    return ordered, "the order of the series"
 
 
 def _level(number: int, count: int) -> Level:

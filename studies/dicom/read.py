@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 _NOT_DICOM = "It is not a DICOM file. Leave it out, or export the image again as DICOM."
-_DAMAGED = "It is damaged and cannot be read. Export it again from the scanner or the archive."
+DAMAGED = "It is damaged and cannot be read. Export it again from the scanner or the archive."
 
 
 def read_file(path: Path) -> FileDataset:
@@ -50,10 +50,10 @@ def read_file(path: Path) -> FileDataset:
     except Refused:
         raise
     except (MemoryError, RecursionError):
-        raise Refused(_DAMAGED) from None
+        raise Refused(DAMAGED) from None
     except Exception:
         # pydicom meets damaged bytes with whatever its parser was doing; all mean the same here.
-        raise Refused(_DAMAGED) from None
+        raise Refused(DAMAGED) from None
     return dataset
 
 
@@ -105,7 +105,7 @@ def _looks_like_dataset(start: bytes) -> bool:
 def _check(dataset: FileDataset, syntax: UID | None) -> None:
     sop_class = dataset.get("SOPClassUID")
     if sop_class is None or not dataset.get("SOPInstanceUID"):
-        raise Refused(_NOT_DICOM if len(dataset) < 3 else _DAMAGED)
+        raise Refused(_NOT_DICOM if len(dataset) < 3 else DAMAGED)
     if sop_class not in MR_CLASSES:
         raise Refused(
             f"It is {object_name(UID(str(sop_class)))}, not an MR image. "
@@ -132,7 +132,7 @@ def _check(dataset: FileDataset, syntax: UID | None) -> None:
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         raise Refused("It has writing burned into the picture. Export the original image.")
     if frames < 1 or rows * cols * frames > MOST_PIXELS:
-        raise Refused(_DAMAGED)
+        raise Refused(DAMAGED)
     if not UID(syntax).is_compressed:
         _check_length(dataset, rows * cols * frames)
 
@@ -140,7 +140,7 @@ def _check(dataset: FileDataset, syntax: UID | None) -> None:
 def _positive(dataset: FileDataset, name: str) -> int:
     value = dataset.get(name)
     if not isinstance(value, int) or value < 1:
-        raise Refused(_DAMAGED)
+        raise Refused(DAMAGED)
     return value
 
 
@@ -167,15 +167,15 @@ def decode_pixels(dataset: FileDataset) -> NDArray[np.generic]:
         stored = int(dataset.BitsStored)
         spare = int(dataset.get("HighBit", stored - 1)) + 1 - stored
     except Exception:
-        raise Refused(_DAMAGED) from None
+        raise Refused(DAMAGED) from None
     if array.ndim == 2:
         array = array[np.newaxis]
     bits = array.dtype.itemsize * 8
     expected = (frames, int(dataset.Rows), int(dataset.Columns))
     if array.dtype.kind not in "ui" or array.shape != expected or not 0 < stored <= bits:
-        raise Refused(_DAMAGED)
+        raise Refused(DAMAGED)
     if not 0 <= spare <= bits - stored:
-        raise Refused(_DAMAGED)
+        raise Refused(DAMAGED)
     # To the left and back again: what lies above goes, and a sign spreads over the free bits.
     above = array.dtype.type(bits - stored - spare)
     return np.asarray((array << above) >> array.dtype.type(bits - stored))

@@ -1,0 +1,221 @@
+"""An engine on a folder of DICOM: read, sort, analyse, write. No database, no settings."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from processing import report
+from processing.delivery import delivered
+from processing.engines import Engine, UnknownEngine, get_engine
+from processing.folder import Folder
+from processing.inputs import to_series
+from processing.mcaq.series import Flag, Series, StudyResult
+from processing.protocol import BadProtocol, check
+from studies.dicom.sort import SortedSeries, SortedStudy
+
+#: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
+#: the whole work that is done.
+Progress = Callable[[str, float], None]
+
+#: Where reading ends and writing begins, as fractions of the whole.
+_READ, _WRITE = 0.1, 0.9
+_MOST_REASONS, _MOST_NAMES = 6, 3
+_SURE_CLOCKS = frozenset(
+    {"FrameAcquisitionDateTime", "AcquisitionTime", "DynamicScanBeginTime", "TriggerTime"}
+)
+
+
+class NothingToAnalyse(Exception):
+    """Why no series could be analysed and what to do, in a sentence for the user."""
+
+
+def _silent(stage: str, fraction: float) -> None:
+    pass
+
+
+def analyse_folder(
+    input_dir: Path,
+    output_dir: Path,
+    *,
+    engine: str = "mcaq",
+    protocol: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    progress: Progress = _silent,
+) -> dict[str, Any]:
+    """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
+
+    protocol: see ``processing.protocol``. given: by folder name, contours and input functions that
+    a person gave. The output folder must be absent or empty; it is filled wholly or not at all.
+    Raises NothingToAnalyse.
+    """
+    started = time.perf_counter()
+    _check_folders(input_dir, output_dir)
+    try:
+        chosen, sequence = get_engine(engine), check(protocol)
+        progress("read", 0.0)
+        folder = Folder(input_dir, lambda done: progress("read", _READ * done))
+        study = folder.study
+        _check_study(study, folder)
+        series = to_series(study, folder.pixels, sequence, given)
+    except (UnknownEngine, BadProtocol) as error:
+        raise NothingToAnalyse(str(error)) from None
+    folder.forget_pixels()
+    seconds = {"read": time.perf_counter() - started}
+    result = chosen.analyse(
+        series, {}, lambda stage, done: progress(stage, _READ + (_WRITE - _READ) * done)
+    )
+    seconds |= {stage: float(value) for stage, value in result.seconds.items()}
+    unused = [*folder.unused, *_refused_files(study, result)]
+    if not result.series:
+        raise NothingToAnalyse(_nothing("No series could be analysed.", unused))
+    progress("write", _WRITE)
+    try:
+        with delivered(output_dir) as work:
+            content = _write(
+                work, chosen, study, series, result, protocol or {}, unused, seconds, started,
+                progress,
+            )  # fmt: skip
+    except OSError as error:
+        raise NothingToAnalyse(
+            f"The results could not be written ({error.strerror or 'the disk refused'}). Check "
+            "the space on the disk, and that the output folder may be written to."
+        ) from None
+    progress("write", 1.0)
+    return content
+
+
+def _check_folders(input_dir: Path, output_dir: Path) -> None:
+    if not input_dir.is_dir():
+        what = "is no folder" if input_dir.exists() else "does not exist"
+        raise NothingToAnalyse(f"The input {input_dir} {what}. Give a folder of DICOM files.")
+    if output_dir.exists() and not output_dir.is_dir():
+        raise NothingToAnalyse(f"The output {output_dir} is no folder. Give a new or empty one.")
+    if output_dir.is_dir() and any(output_dir.iterdir()):
+        raise NothingToAnalyse(
+            f"The output folder {output_dir} is not empty. Give a new or empty one; nothing is "
+            "overwritten."
+        )
+    nearest = next(
+        place for place in (output_dir, *output_dir.absolute().parents) if place.exists()
+    )
+    if not os.access(nearest, os.W_OK):
+        raise NothingToAnalyse(f"The output folder {output_dir} may not be written to.")
+
+
+def _check_study(study: SortedStudy, folder: Folder) -> None:
+    if not folder.names:
+        raise NothingToAnalyse("The input folder holds no files. Give a folder of DICOM files.")
+    if not study.series:
+        raise NothingToAnalyse(_nothing("No perfusion series was found.", folder.unused))
+    patients = {film.frames[0].patient for film in study.series} - {("", "")}
+    if len(patients) > 1:
+        raise NothingToAnalyse(
+            f"The folder holds perfusion series of {len(patients)} patients. Analyse each "
+            "patient's files by themselves."
+        )
+
+
+def _nothing(start: str, unused: Sequence[tuple[str, str]]) -> str:
+    """A sentence, then each reason once with some of the files it holds for."""
+    reasons = Counter(reason for _, reason in unused)
+    parts = [start]
+    for reason, count in reasons.most_common(_MOST_REASONS):
+        names = [name for name, why in unused if why == reason][:_MOST_NAMES]
+        more = f" and {count - len(names)} more" if count > len(names) else ""
+        parts.append(f"{', '.join(names)}{more}: {reason}")
+    return "\n".join(parts)
+
+
+def _refused_files(study: SortedStudy, result: StudyResult) -> list[tuple[str, str]]:
+    """The files of series that the engine refused, unless another series uses them too."""
+    why = {refusal.uid: refusal.reason for refusal in result.refused}
+    kept = {
+        frame.file_id for film in study.series if film.folder not in why for frame in film.frames
+    }
+    lost = {
+        frame.file_id: f"Its series ({film.folder}) could not be analysed. {why[film.folder]}"
+        for film in study.series
+        if film.folder in why
+        for frame in film.frames
+        if frame.file_id not in kept
+    }
+    return list(lost.items())
+
+
+def _write(
+    work: Path,
+    engine: Engine,
+    study: SortedStudy,
+    series: Sequence[Series],
+    result: StudyResult,
+    protocol: Mapping[str, Any],
+    unused: Sequence[tuple[str, str]],
+    seconds: dict[str, float],
+    started: float,
+    progress: Progress,
+) -> dict[str, Any]:
+    clock = time.perf_counter()
+    found = {one.uid: one for one in result.series}
+    entries = []
+    for film, one in zip(study.series, series, strict=True):
+        if film.folder not in found:
+            continue
+        report.write_series(work / film.folder, film, one, found[film.folder])
+        flags = _reading_flags(film)
+        entries.append(report.series_entry(film, one, found[film.folder], flags))
+        progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
+    folders = [film.folder for film in study.series]
+    now = time.perf_counter()
+    content = report.report(
+        engine=(engine.name, engine.version),
+        result=result,
+        protocol=protocol,
+        seconds={**seconds, "write": now - clock, "total": now - started},
+        peak_memory_bytes=_peak_memory_bytes(),
+        series=entries,
+        aif_series=[
+            report.aif_entry(film, [folders[n] for n in served]) for film, served in study.aif
+        ],
+        unused=unused,
+    )
+    report.write_report(work, content)
+    return content
+
+
+def _reading_flags(film: SortedSeries) -> list[Flag]:
+    """Findings that the engine cannot make: it never sees the headers."""
+    flags = []
+    if film.clock.source not in _SURE_CLOCKS:
+        flags.append(
+            Flag(
+                "time_source_uncertain", "warning",
+                f"The frame times are uncertain: {film.clock.reason}. Flow depends on them.",
+            )
+        )  # fmt: skip
+    if film.frames[0].pixel_spacing_mm is None:
+        flags.append(
+            Flag(
+                "pixel_spacing_assumed", "warning",
+                "The files do not say how large a pixel is; 2 mm is assumed.",
+            )
+        )  # fmt: skip
+    if any("moved these frames already" in reason for reason in film.reasons):
+        flags.append(
+            Flag(
+                "already_corrected", "info",
+                "The scanner has moved these frames already; the correction here adds to it.",
+            )
+        )  # fmt: skip
+    return flags
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

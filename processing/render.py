@@ -1,0 +1,148 @@
+"""Pictures of a series: the flow map with its scale and unit, and the corrected film as H.264."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from processing.colours import MBF_HIGH, MBF_LOW, MBF_UNIT, colours
+
+F32 = NDArray[np.floating]
+Bytes = NDArray[np.uint8]
+
+FILM_WIDTH = 384
+FRAMES_PER_SECOND = 10
+_PICTURE_WIDTH = 512
+_PAPER, _INK, _QUIET = (16, 18, 20), (240, 242, 245), (168, 176, 184)
+_NOTE = "Research and evaluation only, not for diagnosis"
+
+
+def write_map(path: Path, mbf: F32, anatomy: F32, title: str) -> None:
+    """Write a PNG: flow in colour over ``anatomy`` in grey, a colour bar with ticks and unit.
+
+    mbf, anatomy: (rows, cols); mbf in ml/min/g, NaN outside the myocardium. The scale is the same
+    for every series, so that maps can be compared by eye.
+    """
+    rows, cols = mbf.shape
+    scale = max(1.0, _PICTURE_WIDTH / cols)
+    size = (round(cols * scale), round(rows * scale))
+    grey = _resized(_windowed(anatomy, *_window(anatomy)), size)
+    inside = np.isfinite(mbf)
+    coloured = np.asarray(
+        Image.fromarray(colours(mbf, MBF_LOW, MBF_HIGH)).resize(size, Image.Resampling.NEAREST)
+    )
+    # Nearest-neighbour colours show each pixel as it was computed; only where a pixel is.
+    shown = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.NEAREST))
+    picture = np.repeat(grey[..., None], 3, axis=-1)
+    picture[shown] = coloured[shown]
+    _framed(picture, title).save(path, optimize=True)
+
+
+def _framed(picture: Bytes, title: str) -> Image.Image:
+    """The picture with its title, colour bar and note."""
+    height, width = picture.shape[:2]
+    top, side, bottom = 40, 132, 34
+    image = Image.new("RGB", (width + side, height + top + bottom), _PAPER)
+    image.paste(Image.fromarray(picture), (0, top))
+    draw = ImageDraw.Draw(image)
+    draw.text((12, 20), title, fill=_INK, font=ImageFont.load_default(size=19), anchor="lm")
+    draw.text(
+        (12, top + height + bottom // 2), _NOTE, fill=_QUIET,
+        font=ImageFont.load_default(size=13), anchor="lm",
+    )  # fmt: skip
+    _bar(image, draw, width + 26, top + 34, 22, height - 54)
+    return image
+
+
+def _bar(
+    image: Image.Image, draw: ImageDraw.ImageDraw, left: int, top: int, width: int, height: int
+) -> None:
+    ramp = np.linspace(MBF_HIGH, MBF_LOW, height)[:, None].repeat(width, axis=1)
+    image.paste(Image.fromarray(colours(ramp, MBF_LOW, MBF_HIGH)), (left, top))
+    draw.rectangle((left - 1, top - 1, left + width, top + height), outline=_QUIET)
+    font = ImageFont.load_default(size=15)
+    for value in range(int(MBF_LOW), int(MBF_HIGH) + 1):
+        y = top + round((MBF_HIGH - value) / (MBF_HIGH - MBF_LOW) * (height - 1))
+        draw.line((left + width, y, left + width + 5, y), fill=_QUIET)
+        draw.text((left + width + 10, y), str(value), fill=_INK, font=font, anchor="lm")
+    small = ImageFont.load_default(size=14)
+    draw.text((left - 14, top - 17), f"MBF ({MBF_UNIT})", fill=_INK, font=small, anchor="lm")
+
+
+def _window(values: F32) -> tuple[float, float]:
+    """Darkest and brightest grey, robust against a few bright pixels of fat or flow."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, (1, 99.5))
+    return float(low), float(max(high, low + 1e-6))
+
+
+def _windowed(values: F32, low: float, high: float) -> Bytes:
+    scaled = np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1)
+    return np.asarray((255 * scaled).round(), dtype=np.uint8)
+
+
+def _resized(grey: Bytes, size: tuple[int, int]) -> Bytes:
+    return np.array(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+
+
+def film_frames(corrected: F32, roles: tuple[str, ...]) -> Bytes:
+    """Grey pictures (T, height, width) for a film of ``corrected`` (T, rows, cols).
+
+    All dynamic frames share one window, so that the contrast is seen to come and go;
+    proton-density frames, far brighter, have their own.
+    """
+    dynamic = np.array([role == "dynamic" for role in roles])
+    shared = _window(corrected[dynamic] if dynamic.any() else corrected)
+    rows, cols = corrected.shape[1:]
+    # H.264 in 4:2:0 needs even sides.
+    size = (FILM_WIDTH, max(2, 2 * round(rows * FILM_WIDTH / cols / 2)))
+    pictures = [
+        _resized(_windowed(frame, *(shared if role == "dynamic" else _window(frame))), size)
+        for frame, role in zip(corrected, roles, strict=True)
+    ]
+    return np.stack(pictures)
+
+
+def write_film(path: Path, pictures: Bytes) -> None:
+    """Write grey pictures (T, height, width) as H.264 mp4.
+
+    yuv420p plays everywhere; the index comes first and each fifth picture stands alone, so that a
+    browser can start and seek at once.
+    """
+    height, width = pictures.shape[1:]
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        (width, height),
+        pix_fmt_in="gray",
+        pix_fmt_out="yuv420p",
+        fps=FRAMES_PER_SECOND,
+        codec="libx264",
+        quality=None,
+        macro_block_size=2,
+        ffmpeg_log_level="error",
+        output_params=[
+            "-crf", "20", "-preset", "medium", "-g", "5", "-threads", "1",
+            "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart",
+        ],
+    )  # fmt: skip
+    writer.send(None)
+    try:
+        for picture in pictures:
+            writer.send(np.ascontiguousarray(picture).tobytes())
+    finally:
+        writer.close()
+
+
+def write_poster(path: Path, pictures: Bytes, roles: tuple[str, ...]) -> None:
+    """Write the brightest dynamic picture of a film: contrast is in the heart there."""
+    brightness = pictures.mean(axis=(1, 2))
+    dynamic = np.array([role == "dynamic" for role in roles])
+    if dynamic.any():
+        brightness = np.where(dynamic, brightness, -1.0)
+    Image.fromarray(pictures[int(brightness.argmax())]).save(path, optimize=True)

@@ -1,0 +1,182 @@
+"""An engine's result as files: report.json and a folder for each series.
+
+This layout is a contract that other programs read. Keys may be added, never changed; what is not
+known is null or absent, never zero.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from processing import render
+from processing.mcaq.series import Flag, Series, SeriesResult, StudyResult
+from studies.dicom.sort import SortedSeries
+from studies.intended_use import INTENDED_USE
+
+FORMAT = 1
+
+
+def series_entry(
+    film: SortedSeries, series: Series, result: SeriesResult, more: Sequence[Flag] = ()
+) -> dict[str, Any]:
+    """One entry of ``series``; ``more`` are findings from the reading of the files."""
+    times = [float(time) for time in series.times_s]
+    return {
+        "folder": film.folder,
+        "state": film.state,
+        "level": film.level,
+        "series_uid": film.uid or None,
+        "sop_instance_uids": [frame.sop_instance_uid for frame in film.frames],
+        "frame_times_s": times,
+        "time_source": time_source(film),
+        "frames": [
+            {
+                "sop_instance_uid": frame.sop_instance_uid,
+                "frame_number": frame.frame_number,
+                "time_s": time,
+                "role": role,
+                "used": bool(used),
+                "reason": reason,
+            }
+            for frame, time, role, used, reason in zip(
+                film.frames, times, series.roles, result.used, result.reasons, strict=True
+            )
+        ],
+        "offset": [int(result.offset[0]), int(result.offset[1])],
+        "mbf": {
+            "global": result.mbf_global,
+            "segments": {
+                str(number): {
+                    "mbf": flow.mbf,
+                    "low": flow.low,
+                    "high": flow.high,
+                    "ischaemic": flow.ischaemic,
+                }
+                for number, flow in sorted(result.segments.items())
+            },
+        },
+        "quality": [
+            {"flag": flag.name, "severity": flag.severity, "sentence": flag.sentence}
+            for flag in (*more, *result.quality)
+        ],
+        "seconds": result.seconds,
+        "pixel_spacing_mm": list(film.frames[0].pixel_spacing_mm or ()) or None,
+        "contours": {
+            "endocardium": _points(result.endocardium),
+            "epicardium": _points(result.epicardium),
+        },
+        "parameters": dict(result.parameters),
+        "understood": list(film.reasons),
+    }
+
+
+def _points(contour: NDArray[np.floating] | None) -> list[list[float]] | None:
+    """(row, column) on the source grid, to a hundredth of a pixel."""
+    if contour is None:
+        return None
+    return [[round(float(row), 2), round(float(col), 2)] for row, col in contour]
+
+
+def time_source(film: SortedSeries) -> str | None:
+    """The DICOM attribute that told the time; ``None`` if no clock and no counter was found."""
+    return None if film.clock.source == "none" else film.clock.source
+
+
+def aif_entry(film: SortedSeries, serves: Sequence[str]) -> dict[str, Any]:
+    """One entry of ``aif_series``."""
+    return {
+        "series_uid": film.uid or None,
+        "sop_instance_uids": [frame.sop_instance_uid for frame in film.frames],
+        "frame_times_s": list(film.times_s),
+        "time_source": time_source(film),
+        "echo_time_ms": film.frames[0].echo_time_ms,
+        "serves": list(serves),
+    }
+
+
+def report(
+    *,
+    engine: tuple[str, str],
+    result: StudyResult,
+    protocol: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    peak_memory_bytes: int,
+    series: Sequence[Mapping[str, Any]],
+    aif_series: Sequence[Mapping[str, Any]],
+    unused: Sequence[tuple[str, str]],
+) -> dict[str, Any]:
+    """The whole of report.json, with nothing in it that JSON does not know."""
+    whole = {
+        "format": FORMAT,
+        "engine": {"name": engine[0], "version": engine[1]},
+        "intended_use": INTENDED_USE,
+        "parameters": {**result.parameters, "protocol": dict(protocol)},
+        "seconds": dict(seconds),
+        "peak_memory_bytes": peak_memory_bytes,
+        "series": list(series),
+        "aif_series": list(aif_series),
+        "reserve": {str(number): value for number, value in sorted(result.reserve.items())},
+        "unused": [{"file": name, "reason": reason} for name, reason in unused],
+    }
+    cleaned = _plain(whole)
+    assert isinstance(cleaned, dict)  # noqa: S101
+    return cleaned
+
+
+def _plain(value: Any) -> Any:
+    """Plain Python values; a number that is none (NaN, infinite) is null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_report(folder: Path, content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=1, allow_nan=False)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+
+
+def write_series(folder: Path, film: SortedSeries, series: Series, result: SeriesResult) -> None:
+    """Write the arrays, curve, picture and film of one series into a new folder."""
+    folder.mkdir()
+    np.save(folder / "mbf.npy", result.mbf.astype(np.float32))
+    np.save(folder / "segmentation.npy", result.segmentation.astype(np.uint8))
+    np.save(folder / "aha.npy", result.aha.astype(np.uint8))
+    np.save(folder / "corrected.npy", result.corrected.astype(np.float32))
+    np.save(folder / "displacement.npy", result.displacement.astype(np.float32))
+    _write_aif(folder / "aif.csv", series.times_s, result.aif_mmol_l)
+    used = result.used if result.used.any() else np.ones_like(result.used)
+    anatomy = result.corrected[used].mean(axis=0)
+    title = (
+        f"{film.state.capitalize() if film.state != 'unknown' else 'State unknown'}, {film.level}"
+    )
+    render.write_map(folder / "mbf.png", result.mbf, anatomy, title)
+    pictures = render.film_frames(result.corrected, series.roles)
+    render.write_film(folder / "cine.mp4", pictures)
+    render.write_poster(folder / "poster.png", pictures, series.roles)
+
+
+def _write_aif(
+    path: Path, times_s: NDArray[np.floating], concentration: NDArray[np.floating]
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow(["time_s", "concentration_mmol_l"])
+        for time, value in zip(times_s, concentration, strict=True):
+            known = f"{value:.6g}" if math.isfinite(value) else "nan"
+            writer.writerow([f"{time:.6f}".rstrip("0").rstrip("."), known])

@@ -13,6 +13,7 @@ from processing.colours import MBF_HIGH, MBF_LOW, MBF_UNIT, colours
 
 F32 = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
 
 FILM_WIDTH = 384
 FRAMES_PER_SECOND = 10
@@ -21,16 +22,16 @@ _PAPER, _INK, _QUIET = (16, 18, 20), (240, 242, 245), (168, 176, 184)
 _NOTE = "Research and evaluation only, not for diagnosis"
 
 
-def write_map(path: Path, mbf: F32, anatomy: F32, title: str) -> None:
+def write_map(path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str) -> None:
     """Write a PNG: flow in colour over ``anatomy`` in grey, a colour bar with ticks and unit.
 
-    mbf, anatomy: (rows, cols); mbf in ml/min/g, NaN outside the myocardium. The scale is the same
-    for every series, so that maps can be compared by eye.
+    mbf, anatomy, heart: (rows, cols); mbf in ml/min/g, NaN outside the muscle. The scale is
+    the same for every series, so that maps can be compared by eye.
     """
     rows, cols = mbf.shape
     scale = max(1.0, _PICTURE_WIDTH / cols)
     size = (round(cols * scale), round(rows * scale))
-    grey = _resized(_windowed(anatomy, *_window(anatomy)), size)
+    grey = _resized(_windowed(anatomy, *_window(anatomy, heart)), size)
     inside = np.isfinite(mbf)
     coloured = np.asarray(
         Image.fromarray(colours(mbf, MBF_LOW, MBF_HIGH)).resize(size, Image.Resampling.NEAREST)
@@ -39,7 +40,7 @@ def write_map(path: Path, mbf: F32, anatomy: F32, title: str) -> None:
     shown = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.NEAREST))
     picture = np.repeat(grey[..., None], 3, axis=-1)
     picture[shown] = coloured[shown]
-    _framed(picture, title).save(path, optimize=True)
+    _framed(picture, title).save(path)
 
 
 def _framed(picture: Bytes, title: str) -> Image.Image:
@@ -73,12 +74,17 @@ def _bar(
     draw.text((left - 14, top - 17), f"MBF ({MBF_UNIT})", fill=_INK, font=small, anchor="lm")
 
 
-def _window(values: F32) -> tuple[float, float]:
-    """Darkest and brightest grey, robust against a few bright pixels of fat or flow."""
+def _window(values: F32, heart: Mask | None = None) -> tuple[float, float]:
+    """Darkest and brightest grey of pictures (…, rows, cols), robust against a few odd pixels.
+
+    heart: where it lies; fat near the coil may be brighter, and is cut off.
+    """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return 0.0, 1.0
     low, high = np.percentile(finite, (1, 99.5))
+    if heart is not None and heart.any():
+        high = 1.1 * np.percentile(np.nan_to_num(values[..., heart]), 99.5)
     return float(low), float(max(high, low + 1e-6))
 
 
@@ -91,19 +97,21 @@ def _resized(grey: Bytes, size: tuple[int, int]) -> Bytes:
     return np.array(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
 
 
-def film_frames(corrected: F32, roles: tuple[str, ...]) -> Bytes:
+def film_frames(corrected: F32, roles: tuple[str, ...], heart: Mask) -> Bytes:
     """Grey pictures (T, height, width) for a film of ``corrected`` (T, rows, cols).
+
+    heart: (rows, cols), where it lies.
 
     All dynamic frames share one window, so that the contrast is seen to come and go;
     proton-density frames, far brighter, have their own.
     """
     dynamic = np.array([role == "dynamic" for role in roles])
-    shared = _window(corrected[dynamic] if dynamic.any() else corrected)
+    shared = _window(corrected[dynamic] if dynamic.any() else corrected, heart)
     rows, cols = corrected.shape[1:]
     # H.264 in 4:2:0 needs even sides.
     size = (FILM_WIDTH, max(2, 2 * round(rows * FILM_WIDTH / cols / 2)))
     pictures = [
-        _resized(_windowed(frame, *(shared if role == "dynamic" else _window(frame))), size)
+        _resized(_windowed(frame, *(shared if role == "dynamic" else _window(frame, heart))), size)
         for frame, role in zip(corrected, roles, strict=True)
     ]
     return np.stack(pictures)
@@ -127,7 +135,7 @@ def write_film(path: Path, pictures: Bytes) -> None:
         macro_block_size=2,
         ffmpeg_log_level="error",
         output_params=[
-            "-crf", "20", "-preset", "medium", "-g", "5", "-threads", "1",
+            "-crf", "20", "-preset", "veryfast", "-g", "5", "-threads", "1",
             "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart",
         ],
     )  # fmt: skip
@@ -145,4 +153,4 @@ def write_poster(path: Path, pictures: Bytes, roles: tuple[str, ...]) -> None:
     dynamic = np.array([role == "dynamic" for role in roles])
     if dynamic.any():
         brightness = np.where(dynamic, brightness, -1.0)
-    Image.fromarray(pictures[int(brightness.argmax())]).save(path, optimize=True)
+    Image.fromarray(pictures[int(brightness.argmax())]).save(path)

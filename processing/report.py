@@ -162,11 +162,11 @@ def write_series(folder: Path, film: SortedSeries, series: Series, result: Serie
     _write_aif(folder / "aif.csv", series.times_s, result.aif_mmol_l)
     used = result.used if result.used.any() else np.ones_like(result.used)
     anatomy = result.corrected[used].mean(axis=0)
-    title = (
-        f"{film.state.capitalize() if film.state != 'unknown' else 'State unknown'}, {film.level}"
-    )
-    render.write_map(folder / "mbf.png", result.mbf, anatomy, title)
-    pictures = render.film_frames(result.corrected, series.roles)
+    state = "State unknown" if film.state == "unknown" else film.state.capitalize()
+    title = f"{state}, {film.level}"
+    heart = result.segmentation > 0
+    render.write_map(folder / "mbf.png", result.mbf, anatomy, heart, title)
+    pictures = render.film_frames(result.corrected, series.roles, heart)
     render.write_film(folder / "cine.mp4", pictures)
     render.write_poster(folder / "poster.png", pictures, series.roles)
 

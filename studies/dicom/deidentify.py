@@ -31,6 +31,7 @@ from studies.dicom.frames import (
     philips_number,
 )
 from studies.dicom.labels import controlled, controlled_sequence
+from studies.dicom.quiet import quiet
 from studies.dicom.read import decode_pixels
 from studies.intended_use import INTENDED_USE
 
@@ -306,6 +307,7 @@ class Pseudonyms:
         return 365 + int.from_bytes(digest[:4], "big") % 3286
 
 
+@quiet
 def deidentify(dataset: FileDataset, *, key: bytes) -> FileDataset:
     """Rebuild ``dataset`` without identity; pixels uncompressed, little endian.
 

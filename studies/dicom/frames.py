@@ -12,6 +12,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 
 from studies.dicom.labels import controlled, controlled_sequence
+from studies.dicom.quiet import quiet
 
 Vector = tuple[float, ...]
 
@@ -66,6 +67,7 @@ class Frame:
     scale_slope: float | None
 
 
+@quiet
 def frames_of(dataset: Dataset, file_id: str) -> list[Frame]:
     """All frames of one file, in the file's order."""
     count = int(dataset.get("NumberOfFrames") or 1)

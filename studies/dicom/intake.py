@@ -18,10 +18,10 @@ import pydicom
 
 from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import Frame, frames_of
-from studies.dicom.read import Refused, read_file
+from studies.dicom.quiet import quiet
+from studies.dicom.read import DAMAGED, Refused, read_file
 from studies.dicom.sort import SortedSeries, sort_frames
 
-_UNREADABLE = "It is damaged and cannot be read. Export it again from the scanner or the archive."
 _TWO_PATIENTS = (
     "The files of one examination name two patients. Check the export, and send each patient's "
     "examination by itself."
@@ -44,6 +44,7 @@ def main() -> None:
     (out / "manifest.json").write_text(json.dumps(manifest))
 
 
+@quiet
 def _judge(
     file_id: str,
     path: Path,
@@ -55,17 +56,17 @@ def _judge(
     target = out / f"{file_id}.dcm"
     try:
         clean = deidentify(read_file(path), key=key)
-        found = frames_of(clean, file_id)
+        found, fact = frames_of(clean, file_id), _facts(clean)
         clean.save_as(target, enforce_file_format=True)
+        data = target.read_bytes()
     except Refused as refused:
         return {"id": file_id, "accepted": False, "reason": str(refused)}
     except Exception:
         # A header that lies in a way nobody foresaw must cost this file only.
         target.unlink(missing_ok=True)
-        return {"id": file_id, "accepted": False, "reason": _UNREADABLE}
+        return {"id": file_id, "accepted": False, "reason": DAMAGED}
     frames.extend(found)
-    facts.setdefault(str(clean.StudyInstanceUID), _facts(clean))
-    data = target.read_bytes()
+    facts.setdefault(str(clean.StudyInstanceUID), fact)
     return {
         "id": file_id,
         "accepted": True,

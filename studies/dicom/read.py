@@ -7,7 +7,6 @@ caller adds the file's name as the user knows it.
 from __future__ import annotations
 
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from studies.dicom.check import (
     TRANSFER_SYNTAXES,
     object_name,
 )
+from studies.dicom.quiet import quiet
 
 MOST_PIXELS = 64 * 1024**2
 
@@ -34,6 +34,7 @@ _NOT_DICOM = "It is not a DICOM file. Leave it out, or export the image again as
 DAMAGED = "It is damaged and cannot be read. Export it again from the scanner or the archive."
 
 
+@quiet
 def read_file(path: Path) -> FileDataset:
     """Read and check one file; gives its dataset with the pixels still encoded.
 
@@ -42,11 +43,8 @@ def read_file(path: Path) -> FileDataset:
     """
     syntax = _gate(path)
     try:
-        with warnings.catch_warnings():
-            # Odd values in fields that are not used are no reason to refuse an image.
-            warnings.simplefilter("ignore")
-            dataset = pydicom.dcmread(path, force=True)
-            _check(dataset, syntax)
+        dataset = pydicom.dcmread(path, force=True)
+        _check(dataset, syntax)
     except Refused:
         raise
     except (MemoryError, RecursionError):
@@ -111,6 +109,11 @@ def _check(dataset: FileDataset, syntax: UID | None) -> None:
             f"It is {object_name(UID(str(sop_class)))}, not an MR image. "
             "CoreCMR uses MR images of the contrast's first pass; leave it out."
         )
+    if not dataset.get("StudyInstanceUID") or not dataset.get("SeriesInstanceUID"):
+        raise Refused(
+            "It does not say which study and series it belongs to. Export it again from the "
+            "scanner or the archive."
+        )
     syntax = syntax or getattr(dataset.file_meta, "TransferSyntaxUID", None)
     if syntax is None:
         dataset.file_meta.TransferSyntaxUID = syntax = (
@@ -154,15 +157,14 @@ def _check_length(dataset: FileDataset, pixels: int) -> None:
         )
 
 
+@quiet
 def decode_pixels(dataset: FileDataset) -> NDArray[np.generic]:
     """Decode the stored values, (frames, rows, cols). Raises Refused.
 
     Bits that are not in use, where old overlays may hide, are masked out.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            array = np.asarray(dataset.pixel_array)
+        array = np.asarray(dataset.pixel_array)
         frames = int(dataset.get("NumberOfFrames") or 1)
         stored = int(dataset.BitsStored)
         spare = int(dataset.get("HighBit", stored - 1)) + 1 - stored

@@ -84,7 +84,11 @@ def frames_of(dataset: Dataset, file_id: str) -> list[Frame]:
 def _flatten(group: Dataset) -> list[Dataset]:
     """A functional group's items, each macro a sequence of one item; then the group itself."""
     return [
-        *(element.value[0] for element in group if element.VR == "SQ" and len(element.value)),
+        *(
+            element.value[0]
+            for element in group
+            if element.VR == "SQ" and not element.tag.is_private and len(element.value)
+        ),
         group,
     ]
 

@@ -4,8 +4,8 @@ After DICOM PS3.15 Annex E: Basic Profile with the options Retain Longitudinal T
 Information with Modified Dates, Retain Patient Characteristics and Clean Descriptors; safe for
 perfusion: relative times, rescale and scale factors and all that the physics needs survive, so
 that the flow computed before and after is the same to the bit. The file is made anew: empty
-preamble, fresh file meta, no overlay, no unused high bits, no private element except Philips'
-two numbers (scale slope, begin of the dynamic).
+preamble, fresh file meta, no overlay, no unused high bits, no private element except three numbers
+of Philips' (scale slope, begin of the dynamic, delay after the prepulse).
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from studies.dicom.frames import (
-    PHILIPS_BEGIN_TIME,
-    PHILIPS_SCALE_SLOPE,
+    PHILIPS_NUMBERS,
     number,
     patient_of,
     philips_number,
@@ -270,7 +269,6 @@ _AGENTS = (
     ("gadodiamide", re.compile(r"gadodiamide|omniscan", re.IGNORECASE)),
     ("gadopiclenol", re.compile(r"gadopiclenol|elucirem|vueway", re.IGNORECASE)),
 )
-_PHILIPS_CREATOR = "Philips MR Imaging DD 001"
 _PROFILE_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
@@ -394,11 +392,11 @@ def _set_shifted(clean: Dataset, keyword: str, day: str, rest: str, shift: timed
 
 def _copy_philips_numbers(source: Dataset, clean: Dataset) -> None:
     """Stored values are scaled differently at rest and stress; the factor is a private number."""
-    for tag in (PHILIPS_SCALE_SLOPE, PHILIPS_BEGIN_TIME):
-        value = philips_number(source, tag)
+    for which in PHILIPS_NUMBERS:
+        value = philips_number(source, which)
         if value is not None:
-            clean.add_new((tag[0], 0x0010), "LO", _PHILIPS_CREATOR)
-            clean.add_new(tag, "FL", value)
+            block = clean.private_block(which.group, which.creator, create=True)
+            block.add_new(which.element, "FL", value)
 
 
 def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: str) -> None:

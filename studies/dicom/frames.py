@@ -9,17 +9,32 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 
 from studies.dicom.labels import controlled, controlled_sequence
 from studies.dicom.quiet import quiet
 
 Vector = tuple[float, ...]
 
-PHILIPS_SCALE_SLOPE = (0x2005, 0x100E)
-PHILIPS_BEGIN_TIME = (0x2005, 0x10A0)
-#: In enhanced objects Philips puts its own elements of a frame into a sequence of this tag.
-_PHILIPS_FRAME_SEQUENCE = (0x2005, 0x140F)
+
+@dataclass(frozen=True)
+class PrivateNumber:
+    """A maker's own element: group, the maker's name for the block, number within the block."""
+
+    group: int
+    creator: str
+    element: int
+
+
+_PHILIPS = "Philips MR Imaging DD 001"
+PHILIPS_SCALE_SLOPE = PrivateNumber(0x2005, _PHILIPS, 0x0E)
+PHILIPS_BEGIN_TIME = PrivateNumber(0x2005, _PHILIPS, 0xA0)
+PHILIPS_PREPULSE_DELAY = PrivateNumber(0x2001, "Philips Imaging DD 001", 0x1B)
+PHILIPS_NUMBERS = (PHILIPS_SCALE_SLOPE, PHILIPS_BEGIN_TIME, PHILIPS_PREPULSE_DELAY)
+#: In enhanced objects Philips puts its own elements of a frame into a sequence.
+_PHILIPS_FRAME = PrivateNumber(0x2005, "Philips MR Imaging DD 005", 0x0F)
 
 
 @dataclass(frozen=True)
@@ -102,8 +117,8 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
                     return value
         return None
 
-    def private(tag: tuple[int, int]) -> float | None:
-        found = (philips_number(place, tag) for place in places)
+    def private(which: PrivateNumber) -> float | None:
+        found = (philips_number(place, which) for place in places)
         return next((value for value in found if value is not None), None)
 
     def text(name: str) -> str:
@@ -137,7 +152,8 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         nominal_interval_ms=number(get("NominalInterval")),
         echo_time_ms=number(get("EchoTime", "EffectiveEchoTime")),
         repetition_time_ms=number(get("RepetitionTime")),
-        inversion_time_ms=number(get("InversionTime", "InversionTimes")),
+        inversion_time_ms=number(get("InversionTime", "InversionTimes"))
+        or private(PHILIPS_PREPULSE_DELAY),
         flip_angle_deg=number(get("FlipAngle")),
         # Some GE systems write gauss.
         field_t=field / 10000 if field is not None and field > 100 else field,
@@ -157,22 +173,36 @@ def patient_of(dataset: Dataset) -> tuple[str, str]:
     return number_, " ".join(name.split()).upper()
 
 
-def philips_number(place: Dataset, tag: tuple[int, int]) -> float | None:
-    """A private number of Philips' in ``place`` or in the sequence that Philips keeps there.
-
-    Without its dictionary the value is read as the four bytes of a float.
-    """
-    if tag not in place:
-        nested = place.get(_PHILIPS_FRAME_SEQUENCE)
+def philips_number(place: Dataset, which: PrivateNumber) -> float | None:
+    """A private number of Philips' in ``place`` or in the sequence that Philips keeps there."""
+    found = _private(place, which)
+    if found is None:
+        nested = _private(place, _PHILIPS_FRAME)
         if nested is None or nested.VR != "SQ" or not nested.value:
             return None
-        place = nested.value[0]
-        if tag not in place:
+        found = _private(nested.value[0], which)
+        if found is None:
             return None
-    value = place[tag].value
-    if isinstance(value, bytes):
-        return number(struct.unpack("<f", value)[0]) if len(value) == 4 else None
-    return number(value)
+    if isinstance(found.value, bytes):
+        # Read without its dictionary the value is the four bytes of a float.
+        return number(struct.unpack("<f", found.value)[0]) if len(found.value) == 4 else None
+    return number(found.value)
+
+
+def _private(place: Dataset, which: PrivateNumber) -> DataElement | None:
+    """The element in the block that its maker reserved, wherever the block lies.
+
+    Some archives drop the reservation; the block is then taken to be the first one.
+    """
+    reserved = [tag for tag in place.keys() if tag.group == which.group and tag.element < 0x100]  # noqa: SIM118
+    blocks = [
+        tag.element for tag in reserved if str(place[tag].value or "").strip() == which.creator
+    ]
+    for block in blocks if reserved else [0x10]:
+        tag = Tag(which.group, block << 8 | which.element)
+        if tag in place:
+            return place[tag]
+    return None
 
 
 def _acquisition_time(dataset: Dataset) -> float | None:

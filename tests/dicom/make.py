@@ -130,8 +130,9 @@ def enhanced(
     shared.PixelMeasuresSequence = Items([_item(PixelSpacing=[2.5, 2.5])])
     shared.MRTimingAndRelatedParametersSequence = Items([_item(RepetitionTime=2.4, FlipAngle=15.0)])
     shared.MREchoSequence = Items([_item(EffectiveEchoTime=1.2)])
-    shared.MRModifierSequence = Items([_item(InversionTimes=[110.0])])
     ds.SharedFunctionalGroupsSequence = Items([shared])
+    delay = ds.private_block(0x2001, "Philips Imaging DD 001", create=True)
+    delay.add_new(0x1B, "FL", 110.0)
     groups = []
     for beat_number in reversed(range(count)):
         for n, along in enumerate(along_mm):

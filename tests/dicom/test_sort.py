@@ -176,6 +176,7 @@ def test_an_enhanced_object_holds_all_slices():
     # Written from last beat to first, apical slice first: the second frame of the last pair.
     assert [frame.frame_number for frame in basal.frames] == list(range(30, 0, -2))
     assert basal.frames[0].scale_slope == pytest.approx(4.75)
+    assert basal.frames[0].inversion_time_ms == pytest.approx(110)
 
 
 def test_what_is_no_first_pass_is_kept_out_with_its_reason():

@@ -64,7 +64,7 @@ def _later_s(film: SortedSeries, other: SortedSeries) -> float:
     """How much later ``film`` began than ``other``; 0 where their clocks cannot be compared."""
     later = film.clock.start_s - other.clock.start_s
     same_clock = film.clock.source == other.clock.source
-    return later if same_clock and abs(later) < other.duration_s else 0.0
+    return round(later, 6) if same_clock and abs(later) < other.duration_s else 0.0
 
 
 def _echo(film: SortedSeries) -> float:

@@ -42,5 +42,5 @@ def object_name(sop_class: UID) -> str:
     name = sop_class.name
     if name == str(sop_class):
         return "an object of another kind"
-    name = name.replace(" Storage", "")
+    name = name.removesuffix(" Storage")
     return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"

@@ -41,7 +41,7 @@ _PHILIPS_FRAME = PrivateNumber(0x2005, "Philips MR Imaging DD 005", 0x0F)
 class Frame:
     """What sorting, ordering and physics need of one frame; ``None`` where the header is silent.
 
-    Times of day in s since midnight, ``frame_datetime_s`` in s since 1970; delays in ms; lengths
+    Times of day in s since midnight, date and time in s since 1970; delays in ms; lengths
     in mm; angles in degrees; field in tesla.
     """
 
@@ -64,6 +64,7 @@ class Frame:
     orientation: Vector | None
     frame_datetime_s: float | None
     acquisition_time_s: float | None
+    acquisition_datetime_s: float | None
     begin_time_s: float | None
     trigger_time_ms: float | None
     content_time_s: float | None
@@ -144,7 +145,8 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         position_mm=vector(get("ImagePositionPatient"), 3),
         orientation=vector(get("ImageOrientationPatient"), 6),
         frame_datetime_s=datetime_s(get("FrameAcquisitionDateTime")),
-        acquisition_time_s=_acquisition_time(dataset),
+        acquisition_time_s=time_s(dataset.get("AcquisitionTime")),
+        acquisition_datetime_s=datetime_s(get("AcquisitionDateTime")),
         begin_time_s=private(PHILIPS_BEGIN_TIME),
         trigger_time_ms=number(get("TriggerTime", "NominalCardiacTriggerDelayTime")),
         content_time_s=time_s(dataset.get("ContentTime")),
@@ -203,15 +205,6 @@ def _private(place: Dataset, which: PrivateNumber) -> DataElement | None:
         if tag in place:
             return place[tag]
     return None
-
-
-def _acquisition_time(dataset: Dataset) -> float | None:
-    """AcquisitionTime; AcquisitionDateTime where only that is there."""
-    time = time_s(dataset.get("AcquisitionTime"))
-    if time is not None:
-        return time
-    stamp = str(dataset.get("AcquisitionDateTime") or "")
-    return time_s(stamp[8:]) if len(stamp) > 8 else None
 
 
 def number(value: Any) -> float | None:

@@ -18,6 +18,8 @@ DAY_S = 24 * 3600.0
 #: A first-pass film has a frame each beat, or each second or third where beats are missed.
 SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.2, 6.0
 FALLBACK_INTERVAL_S = 1.0
+#: What is named as the source where no clock was found.
+COUNTERS = ("TemporalPositionIdentifier", "InstanceNumber", "none")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,17 @@ class Clock:
 
 def order_frames(frames: Sequence[Frame]) -> Clock:
     """Put the frames of one slice in order of time, by the best clock they carry."""
+    coarse: Clock | None = None
     for source, read, why in _CLOCKS:
-        values = [read(frame) for frame in frames]
-        times = _usable(values)
-        if times is not None:
-            return _clock(frames, times, source, why)
+        times = _usable([read(frame) for frame in frames])
+        if times is None:
+            continue
+        clock = _clock(frames, times, source, why)
+        if source not in _MAY_BE_COARSE or any(time % 1 for time in times):
+            return clock if source in _ACQUIRED or coarse is None else coarse
+        coarse = coarse or clock
+    if coarse is not None:
+        return coarse
     interval = _beat_s(frames)
     counters = (
         ("TemporalPositionIdentifier", [frame.temporal_index for frame in frames]),
@@ -111,6 +119,11 @@ _CLOCKS: tuple[tuple[str, Callable[[Frame], float | None], str], ...] = (
         "it differs from frame to frame at the pace of heart beats",
     ),
     (
+        "AcquisitionDateTime",
+        lambda frame: frame.acquisition_datetime_s,
+        "it differs from frame to frame at the pace of heart beats",
+    ),
+    (
         "DynamicScanBeginTime",
         lambda frame: frame.begin_time_s,
         "it differs from frame to frame at the pace of heart beats",
@@ -126,6 +139,11 @@ _CLOCKS: tuple[tuple[str, Callable[[Frame], float | None], str], ...] = (
         "no acquisition time was found; this may be the time of reconstruction",
     ),
 )
+
+
+#: Some scanners write these in whole seconds; a finer clock of the acquisition is then better.
+_MAY_BE_COARSE = frozenset({"AcquisitionTime", "AcquisitionDateTime"})
+_ACQUIRED = frozenset(name for name, _, _ in _CLOCKS if name != "ContentTime")
 
 
 def _beat_s(frames: Sequence[Frame]) -> float:

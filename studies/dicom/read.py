@@ -101,14 +101,17 @@ def _looks_like_dataset(start: bytes) -> bool:
 
 
 def _check(dataset: FileDataset, syntax: UID | None) -> None:
-    sop_class = dataset.get("SOPClassUID")
-    if sop_class is None or not dataset.get("SOPInstanceUID"):
+    # A DICOMDIR, for one, names its class in the file meta alone.
+    sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    if not sop_class:
         raise Refused(_NOT_DICOM if len(dataset) < 3 else DAMAGED)
     if sop_class not in MR_CLASSES:
         raise Refused(
             f"It is {object_name(UID(str(sop_class)))}, not an MR image. "
             "CoreCMR uses MR images of the contrast's first pass; leave it out."
         )
+    if not dataset.get("SOPClassUID") or not dataset.get("SOPInstanceUID"):
+        raise Refused(DAMAGED)
     if not dataset.get("StudyInstanceUID") or not dataset.get("SeriesInstanceUID"):
         raise Refused(
             "It does not say which study and series it belongs to. Export it again from the "

@@ -15,7 +15,7 @@ from typing import Literal
 
 from studies.dicom.frames import Frame, Vector
 from studies.dicom.labels import State, is_aif, is_corrected, slice_word, state_of
-from studies.dicom.order import Clock, order_frames
+from studies.dicom.order import COUNTERS, DAY_S, Clock, order_frames
 
 Level = Literal["basal", "mid", "mid2", "apical"]
 FEWEST_FRAMES = 10
@@ -238,7 +238,7 @@ def _leave(members: list[Frame], unused: dict[str, str], reason: str) -> None:
 
 def _is_cine(members: list[Frame], clock: Clock) -> bool:
     """Phases of one beat: the delay after the trigger steps on by less than a fifth of a second."""
-    if clock.source in {"FrameAcquisitionDateTime", "AcquisitionTime", "DynamicScanBeginTime"}:
+    if clock.source not in {"TriggerTime", "ContentTime", *COUNTERS}:
         return False
     delays = sorted({f.trigger_time_ms for f in members if f.trigger_time_ms is not None})
     if len(delays) < 0.8 * len(members):
@@ -254,8 +254,10 @@ def _is_mapping(members: list[Frame]) -> bool:
 
 
 def _start(clock: Clock) -> float | None:
+    """When a film began, on the scanner's clock, whichever attribute told the frames' times."""
     first = clock.frames[0]
-    return first.acquisition_time_s if first.frame_datetime_s is None else first.frame_datetime_s
+    known = (first.frame_datetime_s, first.acquisition_time_s, first.acquisition_datetime_s)
+    return next((time for time in known if time is not None), None)
 
 
 def _without_copies(films: list[_Film], unused: dict[str, str]) -> list[_Film]:
@@ -297,7 +299,8 @@ def _find_input_series(films: list[_Film]) -> None:
             coarse = _pixel_area(mine) > 1.8 * _pixel_area(theirs)
             small = mine.rows * mine.cols < 0.55 * theirs.rows * theirs.cols
             together = len(film.clock.frames) == len(other.clock.frames) and _overlap(film, other)
-            quicker = (mine.inversion_time_ms or 0) < (theirs.inversion_time_ms or 0)
+            waits = mine.inversion_time_ms, theirs.inversion_time_ms
+            quicker = waits[0] is None or waits[1] is None or waits[0] < waits[1]
             if coarse and small and together and (quicker or mine.series_uid == theirs.series_uid):
                 film.aif = True
                 film.reasons.append(
@@ -316,8 +319,11 @@ def _overlap(a: _Film, b: _Film) -> bool:
     """Whether two films were taken in the same minute; unknown starts count as yes."""
     if a.start_s is None or b.start_s is None:
         return a.state == b.state
-    latest = max(a.start_s, b.start_s)
-    return latest < min(a.start_s + a.clock.times_s[-1], b.start_s + b.clock.times_s[-1])
+    later = b.start_s - a.start_s
+    if max(a.start_s, b.start_s) <= DAY_S:
+        # Times of day: one film may begin just before midnight and the other just after.
+        later = (later + DAY_S / 2) % DAY_S - DAY_S / 2
+    return -b.clock.times_s[-1] < later < a.clock.times_s[-1]
 
 
 def _settle(films: list[_Film]) -> list[SortedSeries]:

@@ -104,3 +104,33 @@ def test_times_ascend_and_one_shared_time_does_no_harm():
     assert found.source == "AcquisitionTime"
     assert all(b >= a for a, b in zip(found.times_s, found.times_s[1:], strict=False))
     assert [frame.instance_number for frame in found.frames] == list(range(1, 21))
+
+
+def test_a_clock_of_whole_seconds_gives_way_to_a_finer_one():
+    """At 57 beats a minute whole seconds still tell frames apart, and are wrong by up to one."""
+    beat = 1.053
+    films = film(
+        20,
+        Manufacturer="GE MEDICAL SYSTEMS",
+        AcquisitionTime=lambda n: clock(beat * n)[:6],
+        TriggerTime=lambda n: 700 + 1000 * beat * n,
+    )
+    found = _ordered(films)
+    assert found.source == "TriggerTime"
+    np.testing.assert_allclose(found.times_s, beat * np.arange(20), atol=1e-5)
+    for number, ds in enumerate(films):
+        ds.TriggerTime = 155
+        ds.ContentTime = clock(40 + 0.9 * number)
+    assert _ordered(films).source == "AcquisitionTime"
+
+
+def test_date_and_time_of_the_acquisition_serve_too():
+    found = _ordered(
+        film(
+            12,
+            AcquisitionTime=None,
+            AcquisitionDateTime=lambda n: f"20240514{clock(0.8 * n)}+0100",
+        )
+    )
+    assert found.source == "AcquisitionDateTime"
+    np.testing.assert_allclose(found.times_s, 0.8 * np.arange(12), atol=1e-6)

@@ -95,6 +95,13 @@ def test_an_object_that_cannot_serve_is_refused(tmp_path, kind):
     _is_a_clean_sentence(str(refused.value), tmp_path)
 
 
+def test_a_media_directory_is_named(tmp_path):
+    ds = image(SOPClassUID="1.2.840.10008.1.3.10")
+    del ds.SOPClassUID
+    with pytest.raises(Refused, match="Media Storage Directory"):
+        read_file(save([ds], tmp_path)[0])
+
+
 def _is_a_clean_sentence(text: str, folder: Path) -> None:
     assert text.endswith(".")
     assert "INV" not in text.upper().split("INVERSION")[0]

@@ -284,3 +284,12 @@ def test_times_of_a_film_over_midnight_join_its_neighbours():
     films = _stack(2, start=86400 - 3.0)
     assert _folders(_sorted(*films)) == ["stress_basal", "stress_mid"]
     assert films[0][0].AcquisitionTime == clock(0, 86400 - 3.0)
+
+
+def test_slices_on_both_sides_of_midnight_are_one_stack():
+    films = [
+        film(series="1", start=86399.95),
+        film(series="2", along_mm=12, start=86400.05),
+    ]
+    assert films[1][0].AcquisitionTime.startswith("0000")
+    assert _folders(_sorted(*films)) == ["stress_basal", "stress_mid"]

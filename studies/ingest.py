@@ -250,6 +250,7 @@ def _store_study(
     if created:
         audit.record(upload.user, "study.create", study)
     slices: dict[str, int] = {}
+    stored: set[str] = set()
     for entry in found["series"]:
         index = slices.get(entry["uid"], 0)
         slices[entry["uid"]] = index + 1
@@ -273,6 +274,9 @@ def _store_study(
         )
         rows = []
         for file_id in entry["file_ids"]:
+            if file_id in stored:
+                continue  # a multi-frame file holds several slices; it is stored once
+            stored.add(file_id)
             verdict = verdicts[file_id]
             if file_id not in keys:
                 upload.items.filter(pk=int(file_id)).update(state=UploadItem.State.DUPLICATE)

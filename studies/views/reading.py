@@ -160,7 +160,7 @@ def _provenance(result: Result) -> dict[str, Any]:
         "created_at": result.created_at,
         "number": result.number,
         "seconds": (report.get("seconds") or {}).get("total"),
-        "time_sources": sorted({entry["time_source"] for entry in report["series"]}),
+        "time_sources": sorted({entry["time_source"] or "unknown" for entry in report["series"]}),
         "parameters": result.parameters,
     }
 

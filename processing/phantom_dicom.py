@@ -2,7 +2,8 @@
 
 The patient is invented, and told in many places, so that de-identification has work to do. What
 the layouts of the vendors have in common stands here; how each of them tells time, slices and
-sequence stands in ``phantom_vendors``.
+sequence stands in ``phantom_vendors``
+and ``phantom_philips``.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from processing import phantom_vendors
+from processing import phantom_philips, phantom_vendors
 from processing.mcaq.phantom import PhantomStudy, make_study
 
-VENDORS = ("siemens",)
+VENDORS = ("siemens", "ge", "philips-enhanced")
 _STUDY_START = datetime(2024, 5, 14, 10, 12, 0)
 _ROOM = "MR 2"
 
@@ -60,7 +61,11 @@ def _hex(rng: np.random.Generator) -> str:
 def _datasets(study: PhantomStudy, vendor: str, patient_name: str) -> Iterable[Dataset]:
     """One dataset per file; it may be changed and given again for the next file."""
     head = _head(study.seed, patient_name)
-    return phantom_vendors.siemens(study, head, _STUDY_START)
+    if vendor == "siemens":
+        return phantom_vendors.siemens(study, head, _STUDY_START)
+    if vendor == "ge":
+        return phantom_vendors.ge(study, head, _STUDY_START)
+    return phantom_philips.philips(study, head, _STUDY_START)
 
 
 def _head(seed: int, patient_name: str) -> Dataset:

@@ -39,6 +39,14 @@ class Heart:
     confidence: float
 
 
+def usable_frames(one: Series) -> NDArray[np.bool_]:
+    """(T,) dynamic frames with finite, varying pixels."""
+    dynamic = np.array([role == "dynamic" for role in one.roles])
+    finite = np.isfinite(one.signal).all(axis=(1, 2))
+    varied = np.ptp(np.where(np.isfinite(one.signal), one.signal, 0), axis=(1, 2)) > 0
+    return np.asarray(dynamic & finite & varied)
+
+
 def bolus_image(
     signal: NDArray[np.float32], times_s: NDArray[np.float64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:

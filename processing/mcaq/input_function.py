@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from processing.mcaq import signal as sr
-from processing.mcaq.series import LV_BLOOD, Flag, GivenInputFunction, LabelArray
+from processing.mcaq.gain import USUAL_PEAK, Gain
+from processing.mcaq.series import Flag, GivenInputFunction
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -17,12 +18,17 @@ F64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class InputFunction:
-    """times_s, mmol_l: (T,) whole blood. saturation: share of full recovery at the peak."""
+    """times_s, mmol_l: (T,) whole blood.
+
+    saturation: share of full signal at the peak. spread: what the gain's uncertainty adds to
+    that of flow, relative.
+    """
 
     times_s: F64
     mmol_l: F64
     saturation: float
     source: str
+    spread: float = 0.0
     flags: tuple[Flag, ...] = ()
 
     @property
@@ -40,54 +46,87 @@ def given(one: GivenInputFunction) -> InputFunction:
         np.asarray(one.concentration_mmol_l, dtype=np.float64),
         0.0,
         "given",
+        0.0,
         (Flag("aif_given", "info", "The arterial input function was given, not measured here."),),
     )
 
 
-def measure(
-    film: F32,
-    times_s: F64,
-    labels: LabelArray,
-    how: sr.Physics,
-    gain: NDArray[np.floating] | None,
-    source: str,
-) -> InputFunction:
+@dataclass(frozen=True)
+class BloodCurve:
+    """Signal (T,) of the purest blood of a film, the frames before contrast, and the pixels."""
+
+    signal: F64
+    before: slice
+    pixels: NDArray[np.bool_]
+
+    @property
+    def baseline(self) -> float:
+        return float(np.median(self.signal[self.before]))
+
+    @property
+    def peak(self) -> float:
+        return float(self.signal.max())
+
+
+def blood_curve(film: F32, times_s: F64, cavity: NDArray[np.bool_]) -> BloodCurve:
     """From the brightest half of the inner LV blood of a corrected film (T, r, c).
 
     The mean over the whole cavity reads the peak up to a third too low: papillary muscle and
     the border's pixels hold little contrast.
     """
-    cavity = labels == LV_BLOOD
     inner = ndimage.binary_erosion(cavity)
     chosen = inner if inner.sum() >= 12 else cavity
     curves = film[:, chosen]
     mean = curves.mean(axis=1).astype(np.float64)
     before = sr.baseline_frames(ndimage.gaussian_filter1d(mean, 0.7), times_s)
-    base = curves[before].mean(axis=0)
     peak = int(mean.argmax())
-    top = curves[max(0, peak - 1) : peak + 2].mean(axis=0)
-    strength = top - base
+    strength = curves[max(0, peak - 1) : peak + 2].mean(axis=0) - curves[before].mean(axis=0)
     bright = strength >= np.percentile(strength, 50)
-    curve = np.median(curves[:, bright], axis=1).astype(np.float32)
-    baseline = np.float64(np.median(curves[before][:, bright]))
-    scale = None if gain is None else np.float64(np.median(gain[chosen][bright]))
-    done = sr.concentration(
-        curve[:, None], np.array([baseline]), how, how.t1_blood_s,
-        None if scale is None else np.array([scale]),
-    )  # fmt: skip
-    mmol_l = np.maximum(done.concentration[:, 0].astype(np.float64), 0)
-    native = float(how.recovery(np.array([1 / how.t1_blood_s]))[0])
-    highest = float(curve.max() / (scale if scale is not None else baseline / native))
-    top_of_model = float(how.recovery(np.linspace(1 / how.t1_blood_s, 120, 400)).max())
-    saturation = highest / top_of_model
+    pixels = np.zeros_like(cavity)
+    pixels[chosen] = bright
+    # The middle half of the bright ones: neither a few outliers nor the median's roughness.
+    ordered = np.sort(curves[:, bright], axis=1)
+    quarter = ordered.shape[1] // 4
+    signal = ordered[:, quarter : max(quarter + 1, ordered.shape[1] - quarter)].mean(axis=1)
+    return BloodCurve(signal.astype(np.float64), before, pixels)
+
+
+def from_blood(
+    blood: BloodCurve, times_s: F64, gain: Gain, how: sr.Physics, source: str
+) -> InputFunction:
+    """Concentration of a blood curve above what was there before."""
+    mmol_l = sr.blood_concentration(blood.signal, gain.blood, how)
+    mmol_l = mmol_l - float(np.mean(mmol_l[blood.before]))
+    grid = np.linspace(0, sr.MOST_MMOL_L, 400)
+    highest = float(how.recovery(how.r1_blood(grid), grid).max())
+    saturation = blood.peak / gain.blood / highest
     flags: list[Flag] = []
     if saturation > sr.SATURATED:
         flags.append(
             Flag(
                 "aif_saturated", "warning",
                 "The blood's signal is close to saturation at its peak: the input function is "
-                "read too low there and flow too high. Use a dual-sequence or dual-bolus scan if "
+                "uncertain there, and with it all flow. Use a dual-sequence or dual-bolus scan if "
                 "there is one.",
             )
         )  # fmt: skip
-    return InputFunction(times_s, mmol_l, saturation, source, tuple(flags))
+    if gain.source == "usual peak":
+        flags.append(
+            Flag(
+                "usual_peak_assumed", "warning",
+                "Signal before contrast does not tell how strong full signal is, so the peak in "
+                f"blood was taken to be near the usual {USUAL_PEAK:g} mmol/l: flow can be "
+                "compared within this study, but its absolute level is uncertain.",
+            )
+        )  # fmt: skip
+    if gain.residue > 0.1:
+        flags.append(
+            Flag(
+                "contrast_before", "info",
+                f"About {gain.residue:.1f} mmol/l of contrast was in the blood before this "
+                "injection; flow is computed from what came on top.",
+            )
+        )  # fmt: skip
+    return InputFunction(
+        times_s, np.maximum(mmol_l, 0), saturation, source, gain.spread, tuple(flags)
+    )

@@ -3,14 +3,15 @@
 S(R1) = gain · [ (1 − e^(−TD·R1)) · a^(n−1) + b · (1 − a^(n−1)) / (1 − a) ],
 a = cos(FA) e^(−TR·R1), b = 1 − e^(−TR·R1), R1 = 1/T1 + r1·c, TS = TD + n·TR.
 Source: the FLASH form of MRXCAT (Wissmann 2014). Without the number of pulses n to the centre of
-k-space it is S = gain · (1 − e^(−TS·R1)). What is not known is assumed, and said.
+k-space, and for balanced SSFP, it is S = gain · (1 − e^(−TS·R1)). In blood, where contrast is
+strong, T2* takes its share: S · e^(−TE·r2*·c). What is not known is assumed, and said.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ _T1_BLOOD_MS = {1.5: 1700.0, 3.0: 2000.0}
 _T1_MUSCLE_MS = {1.5: 1100.0, 3.0: 1300.0}
 _RELAXIVITY = {1.5: 4.7, 3.0: 4.5}
 MOST_MMOL_L = 20.0
+#: Effect on R2* of blood, l/mmol/s: T2* is about 10 ms at a peak of some 4.5 mmol/l (Kellman 2017).
+R2_STAR_BLOOD = 20.0
+DEFAULT_PD_FLIP_DEG = 5.0
 #: Beyond this share of full recovery the signal hardly tells concentrations apart.
 SATURATED = 0.93
 
@@ -42,6 +46,7 @@ class Physics:
     flip_rad: float
     pd_flip_rad: float | None
     repetition_time_s: float
+    echo_time_s: float
     pulses_to_centre: int
     relaxivity: float
     t1_blood_s: float
@@ -50,16 +55,49 @@ class Physics:
     density: float
     assumed: tuple[Flag, ...]
 
-    def recovery(self, r1_per_s: F64) -> F64:
-        """Signal for gain 1, as a share of full magnetisation, for R1 in 1/s."""
+    def recovery(self, r1_per_s: F64, blood_mmol_l: F64 | None = None) -> F64:
+        """Signal for gain 1, as a share of full magnetisation, for R1 in 1/s.
+
+        blood_mmol_l: the concentration in blood, of the same shape, where T2* counts.
+        """
         n = self.pulses_to_centre
         if n <= 1:
-            return np.asarray(1 - np.exp(-self.saturation_time_s * r1_per_s))
-        delay = self.saturation_time_s - n * self.repetition_time_s
+            signal = 1 - np.exp(-self.saturation_time_s * r1_per_s)
+        else:
+            delay = self.saturation_time_s - n * self.repetition_time_s
+            signal = self._after_pulses(
+                1 - np.exp(-delay * r1_per_s), r1_per_s, self.flip_rad, n - 1
+            )
+        if blood_mmol_l is not None:
+            signal = signal * np.exp(-self.echo_time_s * R2_STAR_BLOOD * blood_mmol_l)
+        return np.asarray(signal)
+
+    def _after_pulses(self, start: F64, r1_per_s: F64, flip_rad: float, pulses: int) -> F64:
+        """Longitudinal magnetisation that starts at ``start``, after so many pulses."""
         e = np.exp(-self.repetition_time_s * r1_per_s)
-        a = math.cos(self.flip_rad) * e
-        kept = a ** (n - 1)
-        return np.asarray((1 - np.exp(-delay * r1_per_s)) * kept + (1 - e) * (1 - kept) / (1 - a))
+        a = math.cos(flip_rad) * e
+        kept = a**pulses
+        return np.asarray(start * kept + (1 - e) * (1 - kept) / (1 - a))
+
+    def r1_blood(self, mmol_l: F64) -> F64:
+        """R1 of blood, 1/s, at a concentration."""
+        return np.maximum(1 / self.t1_blood_s + self.relaxivity * mmol_l, 1e-3)
+
+    def r1_muscle(self, mmol_l: F64) -> F64:
+        """R1 of heart muscle, 1/s, at a concentration."""
+        return np.maximum(1 / self.t1_muscle_s + self.relaxivity * mmol_l, 1e-3)
+
+    def proton_density_share(self) -> float:
+        """Signal of a proton-density frame as a share of the gain that ``recovery`` refers to."""
+        angle = math.radians(DEFAULT_PD_FLIP_DEG) if self.pd_flip_rad is None else self.pd_flip_rad
+        flip = self.flip_rad if self.flip_rad > 0 else angle
+        share = math.sin(angle) / math.sin(flip)
+        if self.pulses_to_centre > 1:
+            rate = np.array([1 / self.t1_muscle_s])
+            share *= float(
+                self._after_pulses(np.ones(1), rate, angle, self.pulses_to_centre - 1)[0]
+            )
+        return share
 
 
 def physics(acquisition: Acquisition) -> Physics:
@@ -94,6 +132,8 @@ def physics(acquisition: Acquisition) -> Physics:
             )
         )  # fmt: skip
         pulses = 0
+    if acquisition.sequence == "bssfp":
+        pulses = 0
     quiet: list[Flag] = []
     constants = {
         "relaxivity_l_per_mmol_s": _RELAXIVITY[near],
@@ -121,6 +161,7 @@ def physics(acquisition: Acquisition) -> Physics:
         if acquisition.pd_flip_angle_deg is None
         else math.radians(acquisition.pd_flip_angle_deg),
         repetition_time_s=repetition / 1000,
+        echo_time_s=(acquisition.echo_time_ms or 0.0) / 1000,
         pulses_to_centre=pulses,
         relaxivity=chosen["relaxivity_l_per_mmol_s"],
         t1_blood_s=chosen["t1_blood_ms"] / 1000,
@@ -139,53 +180,29 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Converted:
-    """Concentration in mmol/l, and how near the strongest signal is to full recovery (0 to 1)."""
-
-    concentration: F32
-    highest_recovery: float
+def blood_concentration(signal: NDArray[np.floating], gain: float, how: Physics) -> F64:
+    """Signal (T,) of blood into mmol/l, for the gain in blood; what was there before included."""
+    grid = np.linspace(-0.3, MOST_MMOL_L, 2000)
+    return _turned_round(signal, gain, how.recovery(how.r1_blood(grid), grid), grid)
 
 
-def concentration(
-    signal: F32,
-    baseline: NDArray[np.floating],
-    how: Physics,
-    t1_s: float,
-    gain: NDArray[np.floating] | None = None,
-) -> Converted:
-    """Turn signal (T, …) into concentration, mmol/l, of the same shape.
+def muscle_concentration(
+    signal: NDArray[np.floating], gain: NDArray[np.floating], how: Physics
+) -> F64:
+    """Signal (T, …) of muscle into mmol/l of tissue, for a gain (…) by pixel.
 
-    baseline: (…) signal before contrast; it sets the gain where ``gain`` (…) is not measured by
-    proton-density frames. t1_s: before contrast. Values are clamped to 0 … MOST_MMOL_L, small
-    negative ones are kept, so that noise stays unbiased.
+    Small negative values are kept, so that noise stays unbiased.
     """
-    grid = np.linspace(-0.3, MOST_MMOL_L, 1200)
-    rates = np.maximum(1 / t1_s + how.relaxivity * grid, 1e-3)
-    curve = how.recovery(rates)
-    # Beyond its top the curve falls again (long read-outs): it can be turned round up to there.
+    grid = np.linspace(-0.3, 8.0, 1600)
+    return _turned_round(signal, gain, how.recovery(how.r1_muscle(grid)), grid)
+
+
+def _turned_round(
+    signal: NDArray[np.floating], gain: float | NDArray[np.floating], curve: F64, grid: F64
+) -> F64:
+    # Beyond its top the curve falls again (T2*, long read-outs): it is turned round up to there.
     top = int(curve.argmax()) + 1
-    native = float(how.recovery(np.array([1 / t1_s]))[0])
-    scale = baseline / native if gain is None else gain
-    scale = np.maximum(np.asarray(scale, dtype=np.float64), 1e-6)
-    share = signal / scale
-    result = np.interp(share, curve[:top], grid[:top])
-    if gain is not None:
-        before = np.interp(baseline / scale, curve[:top], grid[:top])
-        result = result - before
-    return Converted(result.astype(np.float32), float(np.percentile(share, 99.5)))
-
-
-def proton_density_gain(pd: F32, how: Physics) -> F64 | None:
-    """Gain per pixel from proton-density frames (n, r, c); ``None`` if their angle is not known."""
-    if how.pd_flip_rad is None or how.flip_rad <= 0 or len(pd) == 0:
-        return None
-    return np.asarray(pd.mean(axis=0) * math.sin(how.flip_rad) / math.sin(how.pd_flip_rad))
-
-
-def with_protocol(acquisition: Acquisition, changes: dict[str, float]) -> Acquisition:
-    """The acquisition with what a site knows put in."""
-    return replace(acquisition, **changes)  # type: ignore[arg-type]
+    return np.asarray(np.interp(signal / np.maximum(gain, 1e-9), curve[:top], grid[:top]))
 
 
 def baseline_frames(curve: F64, times_s: F64) -> slice:

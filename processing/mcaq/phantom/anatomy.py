@@ -73,7 +73,8 @@ class Anatomy:
     weights: (len(COMPARTMENTS), P), times the grain. wall: (P,) coverage of the left
     ventricle's wall; angle: (P,) radians, 0 at the anterior insertion, growing anticlockwise;
     depth: (P,) 0 at the endocardium, 1 at the epicardium. cavity, papillary, right: (P,)
-    coverage. grain: (P,) relative unevenness of tissue. insertions: the RV's, anterior then inferior, in radians.
+    coverage. grain: (P,) relative unevenness of tissue. insertions: the RV's, anterior then
+    inferior, in radians.
     """
 
     shape: tuple[int, int]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -13,7 +13,7 @@ from accounts import audit, registration
 from accounts.models import AuditEvent, Membership, Policy, Trust, User
 
 
-class RolesInline(admin.TabularInline):  # type: ignore[type-arg]
+class RolesInline(admin.TabularInline):
     """Roles are shown; approving gives them."""
 
     model = Membership
@@ -27,14 +27,14 @@ class RolesInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class UserAdmin(admin.ModelAdmin):
     list_display = (
         "email", "name", "status", "requested_role", "requested_trust", "verified", "joined_at",
     )  # fmt: skip
     list_filter = ("status", "requested_trust", "requested_role")
     search_fields = ("email", "name")
     ordering = ("-joined_at",)
-    actions: ClassVar = ["approve_selected", "refuse_selected", "suspend_selected"]
+    actions = ("approve_selected", "refuse_selected", "suspend_selected")
     fields = ("email", "name", "status", "requested_trust", "requested_role", "joined_at")
     readonly_fields = ("email", "name", "status", "joined_at")
     inlines = (RolesInline,)
@@ -78,7 +78,7 @@ class UserAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Trust)
-class TrustAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TrustAdmin(admin.ModelAdmin):
     list_display = ("name", "ods_code", "research_allowed")
     search_fields = ("name", "ods_code")
 
@@ -90,7 +90,7 @@ class TrustAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         audit.record(request.user, "trust.edit" if change else "trust.create", obj)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ReadOnlyAdmin(admin.ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 

@@ -10,14 +10,16 @@ from django.utils.translation import gettext_lazy as _
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
-    from accounts.models import User
+    from accounts.models import Trust, User
 
 
 class RegistrationForm(forms.Form):
     """allauth loads this class before the models are ready, so it imports them when used."""
 
     name = forms.CharField(label=_("Full name"), max_length=120)
-    trust = forms.ModelChoiceField(label=_("Your trust"), queryset=None)
+    trust: forms.ModelChoiceField[Trust] = forms.ModelChoiceField(
+        label=_("Your trust"), queryset=None
+    )
     role = forms.ChoiceField(label=_("What you need"), widget=forms.RadioSelect)
     accept_terms = forms.BooleanField(
         label=_("I accept the terms and conditions"),

@@ -37,7 +37,7 @@ def new_reference() -> str:
     return body + check_character(body)
 
 
-class PublicIdField(models.CharField):  # type: ignore[type-arg]
+class PublicIdField(models.CharField):
     """The id of a row in addresses and in the audit; the primary key never leaves the server."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:

@@ -8,10 +8,11 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 
 from accounts.models import Policy
+from accounts.person import person
 
 
 def waiting(request: HttpRequest) -> HttpResponse:
-    if request.user.is_approved:  # type: ignore[union-attr]
+    if person(request).is_approved:
         return redirect("home")
     return render(request, "accounts/waiting.html")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,7 +15,7 @@ def site(request: HttpRequest) -> dict[str, object]:
     return {"intended_use": INTENDED_USE, "nav": list(_nav(request))}
 
 
-def _nav(request: HttpRequest):  # type: ignore[no-untyped-def]
+def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated or not user.is_approved:
         return

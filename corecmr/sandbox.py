@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,14 +134,14 @@ def _kill_group(child: subprocess.Popen[str]) -> None:
     child.wait()
 
 
-def _read_lines(stream: object, on_line: Callable[[str], None] | None) -> None:
-    for line in stream:  # type: ignore[attr-defined]
+def _read_lines(stream: Iterable[str], on_line: Callable[[str], None] | None) -> None:
+    for line in stream:
         if on_line is not None:
             on_line(line.rstrip("\n"))
 
 
-def _read_tail(stream: object, tail: list[str], most: int = 200) -> None:
-    for line in stream:  # type: ignore[attr-defined]
+def _read_tail(stream: Iterable[str], tail: list[str], most: int = 200) -> None:
+    for line in stream:
         tail.append(line)
         del tail[:-most]
 
@@ -172,4 +172,5 @@ def parse_json_line(line: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    _become(*map(int, sys.argv[1:5]), sys.argv[6:])  # type: ignore[arg-type]
+    _memory, _cpu, _file_bytes, _parent = map(int, sys.argv[1:5])
+    _become(_memory, _cpu, _file_bytes, _parent, sys.argv[6:])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
+from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.generic import TemplateView
 
 
-def page(template: str):  # type: ignore[no-untyped-def]
+def page(template: str) -> Callable[..., HttpResponseBase]:
     """A page that is the same for everybody."""
     return login_not_required(TemplateView.as_view(template_name=template))
 

@@ -58,14 +58,15 @@ def fetch(run: Run, folder: Path, beat: Callable[[float], bool]) -> bool:
 
 def run_engine(run: Run, work: Path, heartbeat: Callable[[str, float], bool]) -> Ended:
     """Run the engine of ``run`` on ``work/in``; what it makes lies in ``work/out``."""
-    progress = ["read", 0.0]
+    progress: tuple[str, float] = ("read", 0.0)
     said = [""]
 
     def on_line(line: str) -> None:
+        nonlocal progress
         message = sandbox.parse_json_line(line)
         stage, fraction = message.get("stage"), message.get("fraction")
         if isinstance(stage, str) and isinstance(fraction, int | float):
-            progress[:] = [stage, float(fraction)]
+            progress = (stage, float(fraction))
         if isinstance(message.get("sentence"), str):
             said[0] = str(message["sentence"])
 
@@ -85,7 +86,7 @@ def run_engine(run: Run, work: Path, heartbeat: Callable[[str, float], bool]) ->
         ),
         stdin=json.dumps(request),
         on_line=on_line,
-        keep_going=lambda: heartbeat(str(progress[0]), float(progress[1])),
+        keep_going=lambda: heartbeat(*progress),
         beat_seconds=min(1.0, settings.RUN_LEASE_SECONDS / 4),
     )
     if outcome.ended_by == "caller":

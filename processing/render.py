@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import imageio_ffmpeg
+import imageio.v2 as imageio
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -123,28 +123,23 @@ def write_film(path: Path, pictures: Bytes) -> None:
     yuv420p plays everywhere; the index comes first and each fifth picture stands alone, so that a
     browser can start and seek at once.
     """
-    height, width = pictures.shape[1:]
-    writer = imageio_ffmpeg.write_frames(
-        str(path),
-        (width, height),
-        pix_fmt_in="gray",
-        pix_fmt_out="yuv420p",
+    with imageio.get_writer(
+        path,
+        format="FFMPEG",
+        mode="I",
         fps=FRAMES_PER_SECOND,
         codec="libx264",
+        pixelformat="yuv420p",
         quality=None,
         macro_block_size=2,
         ffmpeg_log_level="error",
-        output_params=[
+        ffmpeg_params=[
             "-crf", "20", "-preset", "veryfast", "-g", "5", "-threads", "1",
             "-map_metadata", "-1", "-fflags", "+bitexact", "-movflags", "+faststart",
         ],
-    )  # fmt: skip
-    writer.send(None)
-    try:
+    ) as writer:  # fmt: skip
         for picture in pictures:
-            writer.send(np.ascontiguousarray(picture).tobytes())
-    finally:
-        writer.close()
+            writer.append_data(picture)  # type: ignore[attr-defined]  # typed as its base
 
 
 def write_poster(path: Path, pictures: Bytes, roles: tuple[str, ...]) -> None:

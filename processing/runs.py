@@ -87,13 +87,14 @@ def claim(pk: int) -> Run | None:
             """
             UPDATE processing_run AS run
                SET state = 'running', attempt = attempt + 1, fence = fence + 1, stage = '',
-                   fraction = 0, heartbeat_at = now(), lease_until = now() + %s
+                   fraction = 0, heartbeat_at = now(),
+                   lease_until = now() + %s * interval '1 second'
               FROM (SELECT id, state FROM processing_run WHERE id = %s FOR UPDATE) AS old
              WHERE run.id = old.id AND own_faults < %s
                AND (run.state = 'queued' OR (run.state = 'running' AND run.lease_until < now()))
             RETURNING old.state
             """,
-            [_lease(), pk, MOST_OWN_FAULTS],
+            [settings.RUN_LEASE_SECONDS, pk, MOST_OWN_FAULTS],
         )
         row = cursor.fetchone()
         if row is None:

@@ -63,9 +63,7 @@ def colour(value: float | None, top: float) -> tuple[str, str]:
     place = min(max(value / top, 0.0), 1.0) * (len(_COLOURS) - 1)
     low = min(int(place), len(_COLOURS) - 2)
     part = place - low
-    rgb = [
-        round(a + (b - a) * part) for a, b in zip(_COLOURS[low], _COLOURS[low + 1], strict=True)
-    ]
+    rgb = [round(a + (b - a) * part) for a, b in zip(_COLOURS[low], _COLOURS[low + 1], strict=True)]
     return "#{:02x}{:02x}{:02x}".format(*rgb), _ink(rgb)
 
 

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.utils.http import http_date, parse_http_date_safe, quote_etag
 
 from accounts import audit
+from accounts.person import person
 from studies import access
 from studies.models import StoredFile
 
@@ -25,7 +26,7 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     if stored is None:
         raise Http404
     inline = stored.content_type in _INLINE and "download" not in request.GET
-    access.require(request.user, "see" if inline else "download", stored.study)  # type: ignore[arg-type]
+    access.require(person(request), "see" if inline else "download", stored.study)
     etag = quote_etag(stored.sha256)
     if request.headers.get("If-None-Match") == etag:
         response: HttpResponse = HttpResponse(status=304)
@@ -40,7 +41,7 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     if wanted.start == 0:
         # A film is fetched in many parts; the first one is the viewing.
         audit.record(
-            request.user, "file.view" if inline else "file.download", stored, kind=stored.kind
+            person(request), "file.view" if inline else "file.download", stored, kind=stored.kind
         )
     if request.method == "HEAD":
         response = HttpResponse(status=status)

@@ -30,7 +30,7 @@ def quarantine() -> Storage:
     return storages["quarantine"]
 
 
-def quarantine_write(content: File) -> tuple[str, int, str]:  # type: ignore[type-arg]
+def quarantine_write(content: File) -> tuple[str, int, str]:
     """Store one file as it came; gives its key, size and SHA-256."""
     digest = hashlib.sha256()
     size = 0

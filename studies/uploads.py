@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from django.conf import settings
 from django.core.files import File
 from django.db import connection, transaction
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -39,7 +39,7 @@ def start(user: User) -> Upload:
     return upload
 
 
-def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:  # type: ignore[type-arg]
+def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:
     """Put files, given as (name, content), into quarantine; gives how many the upload holds.
 
     A file that comes again (a retried request) is counted once.
@@ -93,7 +93,7 @@ def complete(upload: Upload, *, sent: int | None = None) -> None:
         enqueue("ingest", locked.pk)
 
 
-def receive(user: User, files: Iterable[tuple[str, File]]) -> Upload:  # type: ignore[type-arg]
+def receive(user: User, files: Iterable[tuple[str, File]]) -> Upload:
     """A whole upload in one call: what a plain form or a command does."""
     upload = start(user)
     try:
@@ -122,12 +122,12 @@ def claim(pk: int) -> Upload | None:
             """
             UPDATE studies_upload
                SET state = 'checking', attempt = attempt + 1, fence = fence + 1,
-                   lease_until = now() + %s
+                   lease_until = now() + %s * interval '1 second'
              WHERE id = %s
                AND (state = 'queued' OR (state = 'checking' AND lease_until < now()))
             RETURNING id
             """,
-            [LEASE, pk],
+            [LEASE.total_seconds(), pk],
         )
         if cursor.fetchone() is None:
             return None
@@ -165,7 +165,7 @@ def mine_locked(upload: Upload) -> bool:
     return _mine(upload).select_for_update().exists()
 
 
-def _mine(upload: Upload):  # type: ignore[no-untyped-def]
+def _mine(upload: Upload) -> QuerySet[Upload]:
     return Upload.objects.filter(pk=upload.pk, fence=upload.fence, state=Upload.State.CHECKING)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -110,7 +111,7 @@ CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "corecmr.errors.csrf_failure"
 
 # --- data -------------------------------------------------------------------------------------
-DATABASES: dict[str, dict[str, object]] = {}
+DATABASES: dict[str, Any] = {}
 CACHES = {
     # In the database, because limits on sign-in must be shared by all web processes.
     "default": {
@@ -120,7 +121,7 @@ CACHES = {
 }
 
 
-def file_storages(var_dir: Path) -> dict[str, dict[str, object]]:
+def file_storages(var_dir: Path) -> dict[str, dict[str, Any]]:
     """Where files lie: S3 when a bucket is named, folders below ``var_dir`` otherwise."""
     bucket = env.text("CORECMR_S3_BUCKET", "")
     if not bucket:
@@ -154,7 +155,7 @@ def file_storages(var_dir: Path) -> dict[str, dict[str, object]]:
     }
 
 
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     **file_storages(VAR_DIR),
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
@@ -180,7 +181,7 @@ INTAKE_WALL_SECONDS = env.number("CORECMR_INTAKE_WALL_SECONDS", 900, low=10)
 INTAKE_MEMORY_BYTES = env.number("CORECMR_INTAKE_MEMORY_MB", 3072, low=512) * 1024**2
 DEFAULT_ENGINE = "mcaq"
 _TIMEOUT = RUN_WALL_SECONDS + 300
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "corecmr",
     "orm": "default",
     "workers": WORKERS,

@@ -7,10 +7,10 @@ import secrets
 from urllib.parse import urlsplit
 
 import dj_database_url
-from scripts.postgres import database_url
 
 from corecmr.settings.base import *  # noqa: F403
 from corecmr.settings.base import VAR_DIR
+from scripts.postgres import database_url
 
 _SECRET_FILE = VAR_DIR / "secret-key"
 

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.person import person
 from processing import runs, states
 from processing.models import Run
 from studies import access
@@ -15,12 +16,12 @@ from studies.models import Study
 
 
 def _latest(study: Study) -> Run | None:
-    return study.runs.order_by("-created_at").first()  # type: ignore[attr-defined, no-any-return]
+    return study.runs.order_by("-created_at").first()
 
 
 @require_GET
 def card(request: HttpRequest, public_id: str) -> HttpResponse:
-    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    study = access.get_visible_or_404(person(request), public_id)
     run = _latest(study)
     if run is not None and run.state == states.SUCCEEDED and request.GET.get("open"):
         # The reader watched it end: show the page with the result it made.
@@ -30,7 +31,7 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
     context = {
         "run": run,
         "study": study,
-        "may_run": access.may(request.user, "run", study),  # type: ignore[arg-type]
+        "may_run": access.may(person(request), "run", study),
     }
     return render(request, "processing/run_card.html", context)
 
@@ -38,9 +39,9 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 def progress(request: HttpRequest) -> HttpResponse:
     """Open runs on studies that the person may see."""
-    if not request.user.can("read_studies"):  # type: ignore[union-attr]
+    if not person(request).can("read_studies"):
         return HttpResponse(status=204)
-    visible = access.visible_to(request.user)  # type: ignore[arg-type]
+    visible = access.visible_to(person(request))
     open_runs = (
         Run.objects.filter(study__in=visible, state__in=states.OPEN)
         .select_related("study")
@@ -51,7 +52,7 @@ def progress(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
-    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    study = access.get_visible_or_404(person(request), public_id)
     run = _latest(study)
     return JsonResponse(
         {
@@ -70,9 +71,9 @@ def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_POST
 def submit(request: HttpRequest, public_id: str) -> HttpResponse:
-    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    study = access.get_visible_or_404(person(request), public_id)
     try:
-        runs.submit(study, engine=settings.DEFAULT_ENGINE, by=request.user)  # type: ignore[arg-type]
+        runs.submit(study, engine=settings.DEFAULT_ENGINE, by=person(request))
     except runs.RunError as error:
         messages.error(request, str(error))
     return redirect("study", study.public_id)
@@ -83,5 +84,5 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     run = Run.objects.select_related("study").filter(public_id=public_id).first()
     if run is None:
         raise Http404
-    runs.cancel(run, by=request.user)  # type: ignore[arg-type]
+    runs.cancel(run, by=person(request))
     return redirect("study", run.study.public_id)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
+from accounts.models import User
 from processing.models import Run
 from studies import access
 from studies.models import Result, Series, Study, Upload
@@ -27,7 +28,7 @@ def home(request: HttpRequest) -> HttpResponse:
         if user.can("research"):
             return redirect("research")
         return redirect("admin:index")
-    page = Paginator(_studies(user), PAGE).get_page(request.GET.get("page"))  # type: ignore[arg-type]
+    page = Paginator(_studies(user), PAGE).get_page(request.GET.get("page"))
     own = user.trust.pk if user.trust else None
     return render(
         request,
@@ -43,7 +44,7 @@ def home(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _studies(user):  # type: ignore[no-untyped-def]
+def _studies(user: User) -> QuerySet[Study]:
     return (
         access.visible_to(user)
         .select_related("trust")
@@ -57,7 +58,7 @@ def _studies(user):  # type: ignore[no-untyped-def]
 
 
 def _row(study: Study, own_trust: int | None) -> dict[str, object]:
-    runs = study.runs.all()  # type: ignore[attr-defined]
+    runs = study.runs.all()
     return {
         "public_id": study.public_id,
         "reference": study.reference,
@@ -66,7 +67,7 @@ def _row(study: Study, own_trust: int | None) -> dict[str, object]:
         "created_at": study.created_at,
         "series_summary": _summary(list(study.series.all())),
         "run": runs[0] if runs else None,
-        "has_result": study.has_result,  # type: ignore[attr-defined]
+        "has_result": study.has_result,  # type: ignore[attr-defined]  # annotated by _studies
         "shared": study.trust_id != own_trust,
     }
 

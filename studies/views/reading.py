@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_safe
 
 from accounts import audit
+from accounts.person import person
 from studies import access, archive, media
 from studies.models import Result, Share, StoredFile, Study
 from studies.models.studies import Level, State
@@ -37,17 +38,17 @@ AHA_NAMES = {
 
 @require_GET
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
-    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
-    audit.record(request.user, "study.view", study)
+    study = access.get_visible_or_404(person(request), public_id)
+    audit.record(person(request), "study.view", study)
     result = study.results.first()
-    owner = access.is_owner(request.user, study)  # type: ignore[arg-type]
+    owner = access.is_owner(person(request), study)
     context: dict[str, Any] = {
         "study": study,
         "series": list(study.series.all()),
         "result": result,
         "is_owner": owner,
-        "may_download": access.may(request.user, "download", study),  # type: ignore[arg-type]
-        "may_run": access.may(request.user, "run", study),  # type: ignore[arg-type]
+        "may_download": access.may(person(request), "download", study),
+        "may_run": access.may(person(request), "run", study),
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
     }
@@ -172,6 +173,6 @@ def file(request: HttpRequest, public_id: str) -> HttpResponseBase:
 
 @require_GET
 def download(request: HttpRequest, public_id: str) -> HttpResponseBase:
-    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
-    access.require(request.user, "download", study)  # type: ignore[arg-type]
-    return archive.stream(study, study.results.first(), to=request.user)  # type: ignore[arg-type]
+    study = access.get_visible_or_404(person(request), public_id)
+    access.require(person(request), "download", study)
+    return archive.stream(study, study.results.first(), to=person(request))

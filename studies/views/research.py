@@ -9,18 +9,19 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import audit
+from accounts.person import person
 from studies import cohorts
 from studies.forms import ResearchExportForm
 from studies.models import SegmentFlow
 
 
 def _context(request: HttpRequest, form: ResearchExportForm) -> dict[str, object]:
-    user = request.user
+    user = person(request)
     return {
         "form": form,
-        "study_count": cohorts.released(user).count(),  # type: ignore[arg-type]
+        "study_count": cohorts.released(user).count(),
         "segment_count": SegmentFlow.objects.filter(
-            result__in=cohorts.newest_results(user)  # type: ignore[arg-type]
+            result__in=cohorts.newest_results(user)
         ).count(),
         "columns": cohorts.COLUMNS,
     }
@@ -28,16 +29,16 @@ def _context(request: HttpRequest, form: ResearchExportForm) -> dict[str, object
 
 @require_GET
 def show(request: HttpRequest) -> HttpResponse:
-    if not request.user.can("research"):  # type: ignore[union-attr]
+    if not person(request).can("research"):
         raise Http404
-    audit.record(request.user, "research.view")
+    audit.record(person(request), "research.view")
     return render(request, "studies/research.html", _context(request, ResearchExportForm()))
 
 
 @require_POST
 def export(request: HttpRequest) -> HttpResponseBase:
-    user = request.user
-    if not user.can("research"):  # type: ignore[union-attr]
+    user = person(request)
+    if not user.can("research"):
         raise Http404
     form = ResearchExportForm(request.POST)
     if not form.is_valid():
@@ -46,10 +47,10 @@ def export(request: HttpRequest) -> HttpResponseBase:
         user,
         "research.export",
         purpose=form.cleaned_data["purpose"],
-        studies=cohorts.released(user).count(),  # type: ignore[arg-type]
+        studies=cohorts.released(user).count(),
     )
     response = StreamingHttpResponse(
-        cohorts.csv_lines(user),  # type: ignore[arg-type]
+        cohorts.csv_lines(user),
         content_type="text/csv; charset=utf-8",
     )
     day = timezone.localdate().isoformat()

@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts.person import person
 from studies import access, sharing
 from studies.forms import ShareForm
 from studies.models import Share
@@ -15,16 +16,16 @@ from studies.models import Share
 
 @require_http_methods(["GET", "POST"])
 def share(request: HttpRequest, public_id: str) -> HttpResponse:
-    user = request.user
-    study = access.get_visible_or_404(user, public_id)  # type: ignore[arg-type]
-    access.require(user, "share", study)  # type: ignore[arg-type]
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    access.require(user, "share", study)
     form = ShareForm(request.POST or None, study=study)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
             sharing.share(
                 study,
-                by=user,  # type: ignore[arg-type]
+                by=user,
                 to_trust=data["to_trust"],
                 to_user=data["to_user"],
                 reason=data["reason"],
@@ -45,16 +46,16 @@ def revoke(request: HttpRequest, public_id: str) -> HttpResponse:
     grant = Share.objects.select_related("study").filter(public_id=public_id).first()
     if grant is None:
         raise Http404
-    sharing.revoke(grant, by=request.user)  # type: ignore[arg-type]
+    sharing.revoke(grant, by=person(request))
     messages.success(request, _("The share has ended. The study is no longer visible to them."))
     return redirect("study", grant.study.public_id)
 
 
 @require_POST
 def research_permission(request: HttpRequest, public_id: str) -> HttpResponse:
-    study = access.get_visible_or_404(request.user, public_id)  # type: ignore[arg-type]
+    study = access.get_visible_or_404(person(request), public_id)
     allowed = request.POST.get("allowed") == "yes"
-    sharing.set_research_permission(study, by=request.user, allowed=allowed)  # type: ignore[arg-type]
+    sharing.set_research_permission(study, by=person(request), allowed=allowed)
     messages.success(
         request,
         _("This study may be used for research.")

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import audit
+from accounts.person import person
 from corecmr.errors import wants_json
 from studies import uploads
 from studies.models import Series, Study, Upload, UploadItem
@@ -16,8 +17,8 @@ from studies.models import Series, Study, Upload, UploadItem
 
 def _own_upload(request: HttpRequest, public_id: str) -> Upload:
     """An upload is its sender's until it is a study; anyone else meets the same 404 as nobody's."""
-    upload = Upload.objects.filter(public_id=public_id, user=request.user).first()  # type: ignore[misc]
-    if upload is None or not request.user.can("upload"):  # type: ignore[union-attr]
+    upload = Upload.objects.filter(public_id=public_id, user=person(request)).first()
+    if upload is None or not person(request).can("upload"):
         raise Http404
     return upload
 
@@ -29,11 +30,11 @@ def _refused(message: str) -> JsonResponse:
 @require_POST
 def create(request: HttpRequest) -> HttpResponse:
     """Start an upload (programs), or take a whole one (a plain form without JavaScript)."""
-    if not request.user.can("upload"):  # type: ignore[union-attr]
+    if not person(request).can("upload"):
         raise Http404
     try:
         if wants_json(request):
-            upload = uploads.start(request.user)  # type: ignore[arg-type]
+            upload = uploads.start(person(request))
             return JsonResponse(
                 {
                     "url": reverse("upload", args=[upload.public_id]),
@@ -43,7 +44,7 @@ def create(request: HttpRequest) -> HttpResponse:
                 status=201,
             )
         files = [(file.name or "", file) for file in request.FILES.getlist("files")]
-        upload = uploads.receive(request.user, files)  # type: ignore[arg-type]
+        upload = uploads.receive(person(request), files)
     except uploads.UploadError as error:
         if wants_json(request):
             return _refused(str(error))
@@ -86,7 +87,7 @@ def withdraw(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
     upload = _own_upload(request, public_id)
-    audit.record(request.user, "upload.view", upload)
+    audit.record(person(request), "upload.view", upload)
     return render(request, "studies/upload.html", _context(upload))
 
 

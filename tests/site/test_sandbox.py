@@ -75,7 +75,8 @@ def test_a_child_dies_with_its_parent(tmp_path):
     parent = subprocess.Popen(
         [
             sys.executable, "-c",
-            "import sys; from corecmr import sandbox; sandbox.run('tests.site.run_script', [sys.argv[1]], "
+            "import sys; from corecmr import sandbox; "
+            "sandbox.run('tests.site.run_script', [sys.argv[1]], "
             "sandbox.Limits(2**30, 60, 60), on_line=lambda line: print(line, flush=True))",
             str(script),
         ],

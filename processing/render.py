@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from processing.colours import MBF_HIGH, MBF_LOW, MBF_UNIT, colours
+from studies.intended_use import INTENDED_USE
 
 F32 = NDArray[np.floating]
 Bytes = NDArray[np.uint8]
@@ -19,7 +20,6 @@ FILM_WIDTH = 384
 FRAMES_PER_SECOND = 10
 _PICTURE_WIDTH = 512
 _PAPER, _INK, _QUIET = (16, 18, 20), (240, 242, 245), (168, 176, 184)
-_NOTE = "Research and evaluation only, not for diagnosis"
 
 
 def write_map(path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str) -> None:
@@ -52,7 +52,7 @@ def _framed(picture: Bytes, title: str) -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.text((12, 20), title, fill=_INK, font=ImageFont.load_default(size=19), anchor="lm")
     draw.text(
-        (12, top + height + bottom // 2), _NOTE, fill=_QUIET,
+        (12, top + height + bottom // 2), INTENDED_USE, fill=_QUIET,
         font=ImageFont.load_default(size=13), anchor="lm",
     )  # fmt: skip
     _bar(image, draw, width + 26, top + 34, 22, height - 54)

@@ -40,7 +40,6 @@ class _Work:
 
     series: Series
     dynamic: NDArray[np.bool_]
-    started: float
     heart: Heart | None = None
     window: tuple[slice, slice] = (slice(0), slice(0))
     motion: motion.Motion | None = None
@@ -67,7 +66,7 @@ def analyse(
         if reason is not None:
             refused.append(SeriesRefusal(one.uid, reason))
         else:
-            work.append(_Work(one, usable_frames(one), time.perf_counter()))
+            work.append(_Work(one, usable_frames(one)))
     films = [item.series.signal[item.dynamic] for item in work]
     for item, found in zip(work, find_hearts([w.series for w in work], films), strict=True):
         item.heart = found
@@ -142,6 +141,7 @@ def _unfit(one: Series) -> str | None:
 
 def _hold_still(item: _Work) -> None:
     """Motion correction, and which frames take part in the fit."""
+    started = time.perf_counter()
     assert item.heart is not None  # noqa: S101  (refused before)
     one = item.series
     item.window = crop(one, item.heart)
@@ -158,7 +158,7 @@ def _hold_still(item: _Work) -> None:
             item.reasons[t] = "the frame is damaged or empty"
         elif not item.used[t]:
             item.reasons[t] = "the heart does not look as in the frames beside"
-    item.seconds = time.perf_counter() - item.started
+    item.seconds += time.perf_counter() - started
 
 
 def _draw(item: _Work) -> None:

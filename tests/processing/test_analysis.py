@@ -96,6 +96,13 @@ def test_the_report_names_what_made_it(content):
     assert 50e6 < content["peak_memory_bytes"] < 4e9
 
 
+def test_the_seconds_of_a_series_are_its_own(content):
+    stages = content["seconds"]
+    each = [series["seconds"] for series in content["series"]]
+    assert min(each) > 0
+    assert sum(each) <= stages["motion"] + stages["segmentation"] + stages["flow"]
+
+
 def test_every_series_is_there_in_its_folder(content, analysed):
     assert [series["folder"] for series in content["series"]] == FOLDERS
     assert sorted(path.name for path in analysed.iterdir()) == sorted([*FOLDERS, "report.json"])

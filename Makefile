@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-reset dev test check lock clean
+.PHONY: help setup demo demo-reset dev test check lock pictures clean
 
 SETUP = python=$$(sh scripts/python.sh "$(PYTHON)" $@) && "$$python" -m scripts.setup $(if $(PYTHON),--chosen)
 RUN = .venv/bin/python -m
@@ -30,6 +30,9 @@ check:  ## Run the static checks
 
 lock:  ## Compile requirements/*.in to hashed lock files (ARGS=--upgrade takes newer versions)
 	@$(SETUP) dev && $(RUN) scripts.lock $(ARGS)
+
+pictures:  ## Take the pictures of README.md anew, from a demo of its own
+	@$(SETUP) dev && $(RUN) scripts.pictures
 
 clean:  ## Stop this checkout's databases; delete all that was made, the demo's data too
 	@python=$$(sh scripts/python.sh "$(PYTHON)" $@) && "$$python" -m scripts.clean

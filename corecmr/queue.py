@@ -7,6 +7,8 @@ What happened to the work is never read from here: rows of our own tables say th
 
 from __future__ import annotations
 
+from django.utils import timezone
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 JOBS: dict[str, str] = {
@@ -20,3 +22,13 @@ JOBS: dict[str, str] = {
 def enqueue(job: str, pk: int) -> None:
     """Ring ``job`` for the row ``pk``; joins the transaction that is open."""
     async_task(JOBS[job], pk, group=job, save=False)
+
+
+def take_back() -> int:
+    """Give out anew the messages that a cluster fetched and will not answer for; says how many.
+
+    Left alone they would wait for the retry clock, which is longer than the longest work. A
+    message that comes twice does no harm: its row tells whether there is anything left to do.
+    """
+    now = timezone.now()
+    return OrmQ.objects.filter(lock__gt=now).update(lock=now)

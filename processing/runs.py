@@ -73,6 +73,13 @@ def submit(
     raise RunError("This study is being submitted by somebody else. Try again in a moment.")
 
 
+def was_analysed(study: Study, *, engine: str) -> bool:
+    """Whether the engine has a result of these very images, with its usual parameters."""
+    return Run.objects.filter(
+        study=study, engine=engine, input_key=_input_key(study, {}), state=states.SUCCEEDED
+    ).exists()
+
+
 def _input_key(study: Study, parameters: dict[str, Any]) -> str:
     """What makes two requests the same: the parameters and the images held."""
     images = study.files.filter(kind=StoredFile.Kind.SOURCE).order_by("sha256")

@@ -9,6 +9,7 @@ import traceback
 from django.conf import settings
 from django.utils import timezone
 
+from corecmr.database import went_away
 from processing import child, outputs, runs
 from processing.models import Pulse, Run
 from studies.models import Study
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 def submit_study(pk: int) -> None:
     """A study has arrived: analyse it with the engine of record."""
     study = Study.objects.filter(pk=pk).first()
-    if study is not None:
+    if study is not None and not runs.was_analysed(study, engine=settings.DEFAULT_ENGINE):
         runs.submit(study, engine=settings.DEFAULT_ENGINE, by=None)
 
 
@@ -32,6 +33,10 @@ def execute_run(pk: int) -> None:
     except outputs.LostRun:
         log.info("run %s was taken away", run.public_id)
     except Exception as error:
+        if went_away(error):
+            # No fault of the run's own: its lease runs out, and the reaper gives it back.
+            log.warning("run %s lost the database", run.public_id)
+            return
         identifier = secrets.token_hex(4)
         place = traceback.extract_tb(error.__traceback__)[-1]
         log.error(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 
+from corecmr.database import went_away
 from studies import ingest, uploads
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,10 @@ def ingest_upload(pk: int) -> None:
     try:
         ingest.ingest(upload)
     except Exception as error:
+        if went_away(error):
+            # The files are still in quarantine: when the lease has run out they are checked anew.
+            log.warning("ingest lost the database")
+            return
         # The message of an exception may hold what was read from a file, so only its kind is kept.
         identifier = secrets.token_hex(4)
         log.error("ingest failed, id %s: %s", identifier, _where(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from django.db import Error, close_old_connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from corecmr.queue import enqueue
+from corecmr.queue import enqueue, take_back
 from processing import runs
 from processing.models import Pulse, Run
 from studies import uploads
@@ -62,23 +63,31 @@ class Command(BaseCommand):
                         last_ping = time.monotonic()
                         self._ping(name)
                     frozen = self._silent_for(name) > silence
+                    if frozen or self.cluster.poll() is not None:
+                        log.error(
+                            "the cluster %s; starting it anew", "froze" if frozen else "ended"
+                        )
+                        self._kill()
+                        Pulse.objects.filter(cluster=name).update(rung_at=None)
+                        self._start()
                 except Error as error:
                     # The database is away: the cluster reconnects by itself, and so do we.
                     log.warning("database not available: %s", type(error).__name__)
-                    continue
-                if frozen or self.cluster.poll() is not None:
-                    log.error("the cluster %s; starting it anew", "froze" if frozen else "ended")
-                    self._kill()
-                    Pulse.objects.filter(cluster=name).update(rung_at=None)
-                    self._start()
         finally:
             self._drain()
-            Pulse.objects.filter(cluster=name).delete()
+            with suppress(Error):
+                Pulse.objects.filter(cluster=name).delete()
 
     def _stop(self, *args: Any) -> None:
         self.stopping = True
 
     def _start(self) -> None:
+        """Start a cluster where none lives, after clearing up behind the one before."""
+        # Attempts that were killed leave their folders, with images as they came from outside.
+        for folder in settings.SCRATCH_DIR.glob("*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(Error):
+            take_back()
         self.cluster = subprocess.Popen(
             [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
             start_new_session=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,17 +99,30 @@ def run_engine(run: Run, work: Path, heartbeat: Callable[[str, float], bool]) ->
     if outcome.returncode == NOTHING_TO_ANALYSE and said[0]:
         return Ended(sentence=said[0])
     log.error("engine %s ended with %s: %s", run.engine, outcome.returncode, _tail(outcome.stderr))
-    return Ended(fault=_cause(outcome.returncode))
+    return Ended(fault=_cause(outcome))
 
 
-def _cause(returncode: int) -> str:
-    if returncode < 0:
+def _cause(outcome: sandbox.Outcome) -> str:
+    """What ended the child, in words for the reader."""
+    if outcome.returncode == -signal.SIGKILL:
         return "the analysis was ended by the system, most likely for want of memory"
+    if outcome.returncode == -signal.SIGXCPU:
+        return "the analysis took more processor time than it may use"
+    if outcome.returncode < 0:
+        return "the analysis program crashed"
+    # numpy raises a subclass of its own, under a name that ends the same.
+    if _last_line(outcome.stderr).split(":", 1)[0].endswith("MemoryError"):
+        megabytes = settings.RUN_MEMORY_BYTES // 1024**2
+        return f"the analysis needed more than the {megabytes} MB of memory that it may use"
     return "the analysis program stopped with an error"
+
+
+def _last_line(stderr: str) -> str:
+    return (stderr.strip().splitlines() or [""])[-1]
 
 
 def _tail(stderr: str) -> str:
     """Places in our code, not messages: a message may hold something read from a file."""
     places = [line.strip() for line in stderr.splitlines() if line.strip().startswith("File ")]
-    last = stderr.strip().splitlines()[-1:] or [""]
-    return " < ".join([last[0].split(":", 1)[0], *(place.split("/")[-1] for place in places[-3:])])
+    kind = _last_line(stderr).split(":", 1)[0]
+    return " < ".join([kind, *(place.split("/")[-1] for place in places[-3:])])

@@ -41,8 +41,9 @@ def newest_results(user: User) -> QuerySet[Result]:
     return (
         Result.objects.filter(study__in=access.researchable_by(user))
         .select_related("study")
-        .order_by("study", "-number")
-        .distinct("study")
+        # By the column: "study" would mean the order of studies, which DISTINCT ON refuses.
+        .order_by("study_id", "-number")
+        .distinct("study_id")
     )
 
 

@@ -1,0 +1,406 @@
+"""Every address of the site, who may use it, and that nobody else learns anything from it.
+
+Each pattern is declared below. A new one fails the first test until somebody has decided who may
+use it; then it is asked for by a person of every kind.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import AuditEvent, Policy, Trust, User
+from tests.people import make_trust, make_user
+from tests.site.world import (
+    APPROVED,
+    CONSULTANTS,
+    EVERYBODY,
+    OWNERS,
+    SEERS,
+    TAKERS,
+    UNAPPROVED,
+    World,
+    make_world,
+)
+
+pytestmark = pytest.mark.django_db
+
+JSON = {"Accept": "application/json"}
+ABSENT = "0" * 26
+
+
+@dataclass(frozen=True)
+class Use:
+    """One way to use an address.
+
+    path: with the names of objects in braces. who: the people it serves; the others meet the
+    usual answers. answers: where the answer depends on who asks. verb: the line in the record
+    that each use leaves; "" for what leaves none, such as the polls behind a page that did.
+    """
+
+    path: str
+    who: frozenset[str] = frozenset()
+    method: str = "get"
+    data: Callable[[], dict[str, Any]] = dict
+    headers: dict[str, str] = field(default_factory=dict)
+    ok: int = 200
+    verb: str = ""
+    answers: dict[str, int] = field(default_factory=dict)
+
+    def expected(self, who: str) -> int:
+        if who in self.answers:
+            return self.answers[who]
+        if who in self.who:
+            return self.ok
+        if who in UNAPPROVED and self.headers == JSON:
+            return 403
+        return 302 if who in UNAPPROVED or who == "visitor" else 404
+
+
+def post(path: str, who: frozenset[str], **options: Any) -> Use:
+    return Use(path, who, method="post", **options)
+
+
+def each(people: frozenset[str], status: int) -> dict[str, int]:
+    return dict.fromkeys(people, status)
+
+
+SENDER = frozenset({"sender"})
+RESEARCHER = frozenset({"researcher"})
+ADMINISTRATOR = frozenset({"administrator"})
+SIGNED_IN = APPROVED | UNAPPROVED
+VISITOR = frozenset({"visitor"})
+
+SITE: dict[str, list[Use]] = {
+    "": [
+        Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 302)),
+    ],
+    "progress/": [Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 204))],
+    "uploads/": [
+        post("/uploads/", CONSULTANTS, headers=JSON, ok=201, verb="upload.start"),
+        post(
+            "/uploads/", CONSULTANTS, ok=302, verb="upload.complete",
+            data=lambda: {"files": [SimpleUploadedFile("IM_0001", b"bytes")]},
+        ),
+    ],
+    "uploads/<public_id:public_id>/": [Use("/uploads/{upload}/", SENDER, verb="upload.view")],
+    "uploads/<public_id:public_id>/files/": [
+        post(
+            "/uploads/{upload}/files/", SENDER,
+            data=lambda: {"files": [SimpleUploadedFile("IM_0002", b"bytes")]},
+        ),
+    ],
+    "uploads/<public_id:public_id>/complete/": [
+        post("/uploads/{upload}/complete/", SENDER, verb="upload.complete"),
+    ],
+    "uploads/<public_id:public_id>/withdraw/": [
+        post("/uploads/{upload}/withdraw/", SENDER, verb="upload.withdraw"),
+    ],
+    "uploads/<public_id:public_id>/status/": [Use("/uploads/{upload}/status/", SENDER)],
+    "uploads/<public_id:public_id>/status.json": [Use("/uploads/{upload}/status.json", SENDER)],
+    "studies/<public_id:public_id>/": [Use("/studies/{study}/", SEERS, verb="study.view")],
+    "studies/<public_id:public_id>/everything.zip": [
+        Use("/studies/{study}/everything.zip", TAKERS, verb="study.download"),
+    ],
+    "studies/<public_id:public_id>/share/": [
+        Use("/studies/{study}/share/", OWNERS),
+        post(
+            "/studies/{study}/share/", OWNERS, ok=302, verb="study.share",
+            data=lambda: {"to_email": "reader@hospital.example", "reason": "opinion", "days": 3},
+        ),
+    ],
+    "studies/<public_id:public_id>/research/": [
+        post(
+            "/studies/{study}/research/", OWNERS, ok=302, verb="study.research_permission",
+            data=lambda: {"allowed": "no"},
+        ),
+    ],
+    "shares/<public_id:public_id>/revoke/": [
+        post("/shares/{share}/revoke/", OWNERS, ok=302, verb="study.unshare"),
+    ],
+    "files/<public_id:public_id>/": [
+        Use("/files/{picture}/", SEERS, verb="file.view"),
+        Use("/files/{picture}/?download", TAKERS, verb="file.download"),
+        Use("/files/{data}/", TAKERS, verb="file.download"),
+        Use("/files/{data}/", TAKERS, method="head", verb="file.download"),
+    ],
+    "research/": [Use("/research/", RESEARCHER, verb="research.view")],
+    "research/segments.csv": [
+        post(
+            "/research/segments.csv", RESEARCHER, verb="research.export",
+            data=lambda: {"purpose": "Study of 40 letters"},
+        ),
+    ],
+    "studies/<public_id:public_id>/run/": [Use("/studies/{study}/run/", SEERS)],
+    "studies/<public_id:public_id>/run/submit/": [
+        post("/studies/{study}/run/submit/", OWNERS, ok=302, verb="run.submit"),
+    ],
+    "studies/<public_id:public_id>/status.json": [Use("/studies/{study}/status.json", SEERS)],
+    "runs/<public_id:public_id>/cancel/": [
+        post("/runs/{run}/cancel/", OWNERS, ok=302, verb="run.cancel"),
+    ],
+    "intended-use/": [Use("/intended-use/", EVERYBODY)],
+    "cookies/": [Use("/cookies/", EVERYBODY)],
+    "accessibility/": [Use("/accessibility/", EVERYBODY)],
+}  # fmt: skip
+
+ACCOUNTS: dict[str, list[Use]] = {
+    # For people who are not signed in; who is, is sent home.
+    "accounts/login/": [Use("/accounts/login/", VISITOR, answers=each(SIGNED_IN, 302))],
+    "accounts/signup/": [Use("/accounts/signup/", VISITOR, answers=each(SIGNED_IN, 302))],
+    # Signing in with a code by mail is not switched on: nothing to confirm for anybody.
+    "accounts/login/code/confirm/": [
+        Use("/accounts/login/code/confirm/", answers=each(EVERYBODY, 302)),
+    ],
+    "accounts/logout/": [Use("/accounts/logout/", SIGNED_IN)],
+    "accounts/inactive/": [Use("/accounts/inactive/", EVERYBODY)],
+    "accounts/confirm-email/": [Use("/accounts/confirm-email/", EVERYBODY)],
+    "accounts/^confirm-email/(?P<key>[-:\\w]+)/$": [Use("/accounts/confirm-email/x/", EVERYBODY)],
+    "accounts/password/reset/": [Use("/accounts/password/reset/", EVERYBODY)],
+    "accounts/password/reset/done/": [Use("/accounts/password/reset/done/", EVERYBODY)],
+    "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": [
+        Use("/accounts/password/reset/key/1-abc/", EVERYBODY),
+    ],
+    "accounts/password/reset/key/done/": [Use("/accounts/password/reset/key/done/", EVERYBODY)],
+    "accounts/reauthenticate/": [Use("/accounts/reauthenticate/", APPROVED)],
+    "accounts/email/": [Use("/accounts/email/", APPROVED)],
+    "accounts/password/change/": [Use("/accounts/password/change/", APPROVED)],
+    # Everybody has a password: it is changed instead.
+    "accounts/password/set/": [Use("/accounts/password/set/", APPROVED, ok=302)],
+    "accounts/waiting/": [Use("/accounts/waiting/", UNAPPROVED, answers=each(APPROVED, 302))],
+    "accounts/policies/<slug:kind>/": [
+        Use("/accounts/policies/privacy/", EVERYBODY),
+        Use("/accounts/policies/terms/", EVERYBODY),
+        Use("/accounts/policies/other/", answers=each(EVERYBODY, 404)),
+    ],
+}
+
+
+def admin(path: str, status: int = 200, **options: Any) -> Use:
+    """For administrators; whoever else is signed in is sent to a sign-in that is not there."""
+    others = each((APPROVED - ADMINISTRATOR) | VISITOR | UNAPPROVED, 302)
+    answers = others | each(ADMINISTRATOR, status)
+    return Use(f"/admin/{path}", answers=answers, **options)
+
+
+ADMIN: dict[str, list[Use]] = {
+    "admin/": [admin("")],
+    "admin/login/": [
+        # The site has one sign-in; this one only sends there.
+        Use("/admin/login/", answers=each(VISITOR | UNAPPROVED, 302)),
+    ],
+    "admin/logout/": [admin("logout/", method="post")],
+    "admin/password_change/": [admin("password_change/")],
+    "admin/password_change/done/": [admin("password_change/done/")],
+    "admin/autocomplete/": [admin("autocomplete/", 403)],
+    "admin/jsi18n/": [admin("jsi18n/")],
+    "admin/r/<path:content_type_id>/<path:object_id>/": [admin("r/1/1/", 404)],
+    "admin/^(?P<app_label>auth|account|django_q|accounts)/$": [
+        admin("accounts/"),
+        admin("auth/", 404),
+        admin("account/", 404),
+        admin("django_q/", 404),
+    ],
+    "admin/(?P<url>.*)$": [admin("nowhere/", 404)],
+}
+
+#: Of each model in the admin site: the status of its list, its form, its form for a new one and
+#: its page for deleting, for an administrator. No model of studies or of the queue is open.
+ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
+    "accounts/user": (200, 200, 403, 403),
+    "accounts/trust": (200, 200, 200, 403),
+    "accounts/policy": (200, 200, 403, 403),
+    "accounts/auditevent": (200, 200, 403, 403),
+    # Registered by the packages themselves; nobody has a permission for them.
+    "auth/group": (403, 403, 403, 403),
+    "account/emailaddress": (403, 403, 403, 403),
+    "django_q/schedule": (403, 403, 403, 403),
+    "django_q/success": (403, 403, 403, 403),
+    "django_q/failure": (403, 403, 403, 403),
+    "django_q/ormq": (403, 403, 403, 403),
+}
+for _model, (_list, _form, _new, _delete) in ADMIN_MODELS.items():
+    # There is no object of the closed models: history says so, and sends back.
+    _pk, _history = ("{" + _model.replace("/", "_") + "}", 200) if _list == 200 else ("1", 302)
+    ADMIN |= {
+        f"admin/{_model}/": [admin(f"{_model}/", _list)],
+        f"admin/{_model}/add/": [admin(f"{_model}/add/", _new)],
+        f"admin/{_model}/<path:object_id>/": [admin(f"{_model}/{_pk}/", 302)],
+        f"admin/{_model}/<path:object_id>/change/": [admin(f"{_model}/{_pk}/change/", _form)],
+        f"admin/{_model}/<path:object_id>/delete/": [admin(f"{_model}/{_pk}/delete/", _delete)],
+        f"admin/{_model}/<path:object_id>/history/": [admin(f"{_model}/{_pk}/history/", _history)],
+    }
+
+TABLE = SITE | ACCOUNTS | ADMIN
+
+
+def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    for entry in resolver.url_patterns:
+        route = before + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield route
+        else:
+            yield from patterns(entry, route)
+
+
+@pytest.fixture
+def world() -> World:
+    made = make_world()
+    make_user(make_trust(), email="reader@hospital.example")
+    for model in (User, Trust, Policy, AuditEvent):
+        name = f"{model._meta.app_label}_{model._meta.model_name}"
+        made.own[name] = str(model.objects.first().pk)
+    return made
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    text: str
+    headers: dict[str, str]
+    verbs: list[str]
+
+
+def ask(client: Client, use: Use, objects: dict[str, str]) -> Answer:
+    """Ask once; what it changed is undone."""
+    last = AuditEvent.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    with transaction.atomic():
+        cookies = client.cookies.copy()
+        response = getattr(client, use.method)(
+            use.path.format_map(objects), use.data(), headers=use.headers
+        )
+        content = b"".join(response) if response.streaming else response.content
+        events = AuditEvent.objects.filter(pk__gt=last).values_list("verb", flat=True)
+        verbs = list(events)
+        transaction.set_rollback(True)
+    client.cookies = cookies
+    return Answer(
+        response.status_code, comparable(content, response), comparable_headers(response), verbs
+    )
+
+
+def comparable(content: bytes, response: Any) -> str:
+    """The body without the request's id and the token of a form, which differ each time."""
+    text = content.decode("utf-8", "replace").replace(response["X-Request-ID"], "")
+    return re.sub(r'(?<=name="csrfmiddlewaretoken" value=")\w+', "", text)
+
+
+def comparable_headers(response: Any) -> dict[str, str]:
+    return {name: value for name, value in response.items() if name != "X-Request-ID"}
+
+
+def test_every_address_is_declared():
+    assert sorted(patterns(get_resolver())) == sorted(TABLE)
+
+
+@pytest.mark.parametrize("table", [SITE, ACCOUNTS, ADMIN], ids=["site", "accounts", "admin"])
+def test_each_address_serves_those_it_is_for(world, table):
+    wrong = []
+    for who in sorted(EVERYBODY):
+        client = world.client(who)
+        for uses in table.values():
+            for use in uses:
+                answer = ask(client, use, world.own)
+                if answer.status != use.expected(who):
+                    wrong.append((who, use.method, use.path, answer.status, use.expected(who)))
+    assert wrong == []
+
+
+def test_people_without_approval_are_sent_to_the_waiting_page_and_visitors_to_sign_in(world):
+    wrong = []
+    for who, start in [*((one, "/accounts/waiting/") for one in sorted(UNAPPROVED)),
+                       ("visitor", "/accounts/login/?next=/")]:  # fmt: skip
+        client = world.client(who)
+        for uses in SITE.values():
+            for use in uses:
+                if who in use.who or (who in UNAPPROVED and use.headers == JSON):
+                    continue
+                answer = ask(client, use, world.own)
+                if not answer.headers.get("Location", "").startswith(start) or answer.verbs:
+                    wrong.append((who, use.path, answer))
+    assert wrong == []
+
+
+def test_each_use_is_recorded_and_a_refusal_changes_nothing(world):
+    wrong = []
+    for who in sorted(APPROVED):
+        client = world.client(who)
+        for uses in SITE.values():
+            for use in uses:
+                answer = ask(client, use, world.own)
+                served = who in use.who
+                if (use.verb in answer.verbs) != (served and bool(use.verb)):
+                    wrong.append((who, use.path, use.verb, answer.verbs))
+                if not served and answer.verbs:
+                    wrong.append((who, use.path, "refused", answer.verbs))
+    assert wrong == []
+
+
+def test_anothers_and_nobodys_look_the_same(world):
+    """For the object of a trust that none of these people belongs to, and for one that is not."""
+    absent = dict.fromkeys(world.own, ABSENT)
+    wrong = []
+    asked = 0
+    for who in sorted(APPROVED):
+        client = world.client(who)
+        for uses in SITE.values():
+            for use in uses:
+                if "{" not in use.path:
+                    continue
+                foreign, nobodys = ask(client, use, world.foreign), ask(client, use, absent)
+                asked += 1
+                if foreign.status != 404 or foreign != nobodys:
+                    wrong.append((who, use.path, foreign, nobodys))
+    assert wrong == []
+    assert asked == 20 * len(APPROVED)
+
+
+def test_no_change_is_made_without_the_forms_token(world):
+    wrong = []
+    for who in ("sender", "researcher", "administrator"):
+        client = world.client(who, enforce_csrf_checks=True)
+        for uses in (SITE | ADMIN).values():
+            for use in uses:
+                if use.method != "post":
+                    continue
+                answer = ask(client, use, world.own)
+                if answer.status != 403 or answer.verbs:
+                    wrong.append((who, use.path, answer.status, answer.verbs))
+    assert wrong == []
+
+
+def test_an_address_for_changes_answers_no_look_and_one_for_looks_no_change(world):
+    """A link, a picture or a prefetch in a page must not change anything."""
+    wrong = []
+    client = world.client("sender")
+    for route, uses in SITE.items():
+        methods = {use.method for use in uses}
+        for method in {"get", "post", "put", "delete"} - methods:
+            answer = ask(client, Use(uses[0].path, method=method), world.own)
+            if answer.status != 405:
+                wrong.append((route, method, answer.status))
+    assert wrong == []
+
+
+def test_ids_that_are_none_of_ours_are_not_found(world):
+    client = world.client("sender")
+    study = world.own["study"]
+    for odd in (
+        "1",
+        study[:-1],
+        study + "0",
+        study.upper(),
+        "..",
+        "%2e%2e",
+        study + "%00",
+        "é" * 26,
+    ):
+        assert client.get(f"/studies/{odd}/").status_code == 404

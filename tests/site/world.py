@@ -1,0 +1,110 @@
+"""One study with all that belongs to it, and a person of every kind who may ask for it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.core.files.base import ContentFile
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import Trust, User
+from accounts.roles import Role
+from processing import runs
+from studies import sharing, uploads
+from studies.models import Share, StoredFile, Study
+from tests.people import make_administrator, make_result, make_study, make_trust, make_user
+
+UNAPPROVED = frozenset({"pending", "suspended", "refused"})
+OWNERS = frozenset({"sender", "colleague"})
+#: Those with a live share who may take the data away, and all who may look.
+TAKERS = OWNERS | {"grantee", "grantee by trust"}
+SEERS = TAKERS | {"viewer"}
+CONSULTANTS = SEERS | {"stranger", "expired", "revoked"}
+APPROVED = CONSULTANTS | {"researcher", "administrator"}
+EVERYBODY = APPROVED | UNAPPROVED | {"visitor"}
+
+
+@dataclass(frozen=True)
+class World:
+    """Addresses of objects by name, for ``own`` and ``foreign``, and the people by name."""
+
+    own: dict[str, str]
+    foreign: dict[str, str]
+    people: dict[str, User]
+
+    def client(self, who: str, **options: object) -> Client:
+        client = Client(**options)
+        if who in self.people:
+            client.force_login(self.people[who])
+        return client
+
+
+def make_world() -> World:
+    trust = make_trust("Owning Trust", research_allowed=True)
+    people = {
+        "sender": make_user(trust),
+        "colleague": make_user(trust),
+        "researcher": make_user(trust, Role.RESEARCHER),
+        "administrator": make_administrator(),
+        "pending": make_user(trust, status=User.Status.PENDING),
+        "suspended": make_user(trust, status=User.Status.SUSPENDED),
+        "refused": make_user(trust, status=User.Status.REFUSED),
+        "stranger": make_user(make_trust()),
+        "grantee": make_user(make_trust()),
+        "viewer": make_user(make_trust()),
+        "grantee by trust": make_user(make_trust()),
+        "expired": make_user(make_trust()),
+        "revoked": make_user(make_trust()),
+    }
+    study, own = _objects(trust, people["sender"])
+    grants = {
+        who: sharing.share(
+            study, by=people["sender"], reason="opinion", may_download=who != "viewer",
+            **_to(people[who], by_trust=who == "grantee by trust"),
+        )
+        for who in ("grantee", "viewer", "grantee by trust", "expired", "revoked")
+    }  # fmt: skip
+    past = timezone.now() - timedelta(seconds=1)
+    Share.objects.filter(pk=grants["expired"].pk).update(expires_at=past)
+    sharing.revoke(grants["revoked"], by=people["sender"])
+    own["share"] = grants["grantee"].public_id
+
+    elsewhere = make_trust()
+    owner = make_user(elsewhere)
+    other, foreign = _objects(elsewhere, owner)
+    receiver = make_user(make_trust())
+    foreign["share"] = sharing.share(other, by=owner, to_user=receiver, reason="x").public_id
+    return World(own, foreign, people)
+
+
+def _to(user: User, *, by_trust: bool) -> dict[str, object]:
+    return {"to_trust": user.trust} if by_trust else {"to_user": user}
+
+
+def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
+    study = make_study(trust, research_permission=True)
+    result = make_result(study)
+    upload = uploads.start(user)
+    uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
+    run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
+    return study, {
+        "study": study.public_id,
+        "run": run.public_id,
+        "upload": upload.public_id,
+        "picture": store(study, "mbf.png", "image/png", result=result).public_id,
+        "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,
+    }
+
+
+def store(study: Study, name: str, content_type: str, **fields: object) -> StoredFile:
+    """A stored file with some bytes of its own."""
+    body = f"{study.public_id} {name}".encode()
+    stored = StoredFile(
+        study=study, kind=StoredFile.Kind.DATA, folder="stress_mid", name=name, size=len(body),
+        content_type=content_type, sha256=hashlib.sha256(body).hexdigest(), **fields,
+    )  # fmt: skip
+    stored.file.save(name, ContentFile(body), save=True)
+    return stored

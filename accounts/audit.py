@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+
+from django.utils import timezone
 
 from accounts.models import AuditEvent, User
 from corecmr import logs
@@ -22,3 +25,13 @@ def record(actor: Any, verb: str, obj: Any = None, **detail: str | int | bool | 
         detail=detail,
         request_id=logs.request_id.get(),
     )
+
+
+def recorded_lately(actor: User, verb: str, obj: Any, within: timedelta) -> bool:
+    """Whether ``actor`` is on record for the same a short while ago."""
+    return AuditEvent.objects.filter(
+        actor=actor.public_id,
+        verb=verb,
+        object_id=obj.public_id,
+        at__gt=timezone.now() - within,
+    ).exists()

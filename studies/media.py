@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import IO
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils.http import http_date, parse_http_date_safe, quote_etag
 
 from accounts import audit
+from accounts.models import User
 from accounts.person import person
 from studies import access
 from studies.models import StoredFile
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _CHUNK = 256 * 1024
+#: So long may the parts of one viewing lie apart from its start.
+_ONE_VIEWING = timedelta(minutes=10)
 #: Shown in the page; all else is a download.
 _INLINE = frozenset({"image/png", "video/mp4"})
 
@@ -38,11 +42,7 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
         return _headers(response, stored, etag, inline)
     wanted = part or range(stored.size)
     status = 200 if part is None else 206
-    if wanted.start == 0:
-        # A film is fetched in many parts; the first one is the viewing.
-        audit.record(
-            person(request), "file.view" if inline else "file.download", stored, kind=stored.kind
-        )
+    _record(person(request), "file.view" if inline else "file.download", stored, wanted)
     if request.method == "HEAD":
         response = HttpResponse(status=status)
     else:
@@ -53,6 +53,12 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     if part is not None:
         response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{stored.size}"
     return _headers(response, stored, etag, inline)
+
+
+def _record(user: User, verb: str, stored: StoredFile, wanted: range) -> None:
+    """A film is fetched in many parts: its start is the viewing, a later part belongs to one."""
+    if wanted.start == 0 or not audit.recorded_lately(user, verb, stored, _ONE_VIEWING):
+        audit.record(user, verb, stored, kind=stored.kind)
 
 
 def _asked_part(request: HttpRequest, stored: StoredFile, etag: str) -> range | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.files.base import ContentFile
+from django.utils import timezone
 
 from accounts.models import AuditEvent
 from studies import sharing
@@ -87,6 +89,18 @@ def test_a_part_of_a_file_that_changed_is_the_whole(client, film, owner):
     assert (stale.status_code, body(stale)) == (200, BODY)
     fresh = client.get(address(film), headers={"Range": "bytes=0-9", "If-Range": stale["ETag"]})
     assert (fresh.status_code, body(fresh)) == (206, BODY[:10])
+
+
+def test_the_parts_of_one_viewing_are_one_line_of_the_record(client, film, owner):
+    def ask(part: str) -> int:
+        assert client.get(address(film), headers={"Range": part}).status_code == 206
+        return AuditEvent.objects.filter(verb="file.view", actor=owner.public_id).count()
+
+    # All but the first byte is a viewing too.
+    assert [ask("bytes=1-"), ask("bytes=100-200"), ask("bytes=-8")] == [1, 1, 1]
+    assert ask("bytes=0-") == 2
+    AuditEvent.objects.update(at=timezone.now() - timedelta(minutes=11))
+    assert ask("bytes=100-200") == 3
 
 
 def test_head_and_not_modified_carry_no_body(client, film, owner):

@@ -79,6 +79,10 @@ def pseudonym(user: User, study: Study) -> str:
     return hmac.digest(settings.DEIDENTIFICATION_KEY.encode(), message, "sha256").hex()[:16]
 
 
+#: What makes a spreadsheet run a cell, or lets what follows begin a cell of its own.
+_FORMULA_STARTS = frozenset("=+-@|%\t\r\n")
+
+
 class _Echo:
     def write(self, line: str) -> str:
         return line
@@ -94,6 +98,6 @@ def csv_lines(user: User) -> Iterator[str]:
 def _cell(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, str) and value.lstrip()[:1] in {"=", "+", "-", "@", "|", "%", "\t"}:
+    if isinstance(value, str) and value.lstrip(" ")[:1] in _FORMULA_STARTS:
         return "'" + value
     return value

@@ -1,0 +1,131 @@
+"""When something goes wrong: a page for people, JSON for programs, and nothing of our insides."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+
+from accounts.roles import Role
+from studies.models import StoredFile
+from tests.people import PASSWORD, make_study, make_trust, make_user
+from tests.site.world import store
+
+pytestmark = pytest.mark.django_db
+
+JSON = {"Accept": "application/json"}
+#: What must not be in an answer: a trace, a path, a query, a module, a version.
+INSIDES = re.compile(
+    rb"Traceback|File &quot;|\.py\b|/site-packages|SELECT |psycopg|Error at /|DEBUG|"
+    rb"FileNotFoundError|Django/|/media/|quarantine"
+)
+
+
+@pytest.fixture
+def client():
+    cache.clear()  # the limits on attempts are kept there
+    return Client(raise_request_exception=False)
+
+
+@pytest.fixture
+def lost() -> StoredFile:
+    """A file whose row is there and whose bytes are gone: a fault of ours."""
+    stored = store(make_study(make_trust()), "mbf.png", "image/png")
+    stored.file.storage.delete(stored.file.name)
+    return stored
+
+
+def answers(client, make, heading: str, code: str, status: int) -> None:
+    """Ask as a person and as a program."""
+    page = make({"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+    assert page.status_code == status
+    assert page["Content-Type"].startswith("text/html")
+    text = page.content.decode()
+    assert heading in text
+    assert page["X-Request-ID"] in text, "the number to give when reporting it"
+    data = make(JSON)
+    assert data.status_code == status
+    assert data["Content-Type"] == "application/json"
+    assert data.json() == {"error": code, "id": data["X-Request-ID"]}
+    for answer in (page, data):
+        assert INSIDES.search(answer.content) is None
+        assert answer["Cache-Control"] == "no-store"
+        assert "default-src 'none'" in answer["Content-Security-Policy"]
+        assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_not_found(client):
+    client.force_login(make_user(make_trust()))
+    answers(
+        client, lambda headers: client.get("/studies/nothing/", headers=headers),
+        "Page not found", "not_found", 404,
+    )  # fmt: skip
+
+
+def test_not_found_for_visitors(client):
+    answers(
+        client, lambda headers: client.get("/wp-login.php", headers=headers),
+        "Page not found", "not_found", 404,
+    )  # fmt: skip
+
+
+def test_not_understood(client):
+    client.force_login(make_user(make_trust(), Role.RESEARCHER))
+    fields = {f"field{number}": "x" for number in range(1100)}
+    answers(
+        client, lambda headers: client.post("/research/segments.csv", fields, headers=headers),
+        "The request was not understood", "bad_request", 400,
+    )  # fmt: skip
+
+
+def test_a_form_without_its_token(client):
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(make_user(make_trust()))
+    answers(
+        strict, lambda headers: strict.post("/uploads/", headers=headers),
+        "The form was open for too long", "forbidden", 403,
+    )  # fmt: skip
+
+
+def test_a_fault_of_ours(client, lost, caplog):
+    client.force_login(make_user(lost.study.trust))
+    answers(
+        client, lambda headers: client.get(f"/files/{lost.public_id}/", headers=headers),
+        "The fault is ours and has been recorded", "server_error", 500,
+    )  # fmt: skip
+    assert "FileNotFoundError" in caplog.text, "the log has what the page has not"
+
+
+def test_a_host_that_is_not_ours_is_refused(client):
+    """Before anything is looked up; a forged host must not get into a mail or a link."""
+    answer = client.get("/accounts/password/reset/", headers={"Host": "evil.example"})
+    assert answer.status_code == 400
+    assert b"evil.example" not in answer.content
+    assert INSIDES.search(answer.content) is None
+
+
+def test_the_request_id_is_ours_alone(client):
+    forged = client.get("/", headers={"X-Request-ID": "forged\r\nline"})
+    assert re.fullmatch(r"[0-9a-f]{16}", forged["X-Request-ID"])
+    assert client.get("/")["X-Request-ID"] != forged["X-Request-ID"]
+
+
+def test_guessing_passwords_is_slowed_down(client):
+    """The right one is refused as well once five were wrong, and others can still sign in."""
+    user, other = make_user(make_trust()), make_user(make_trust())
+    for _ in range(5):
+        client.post("/accounts/login/", {"login": user.email, "password": "wrong-password"})
+    answer = client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    assert answer.status_code == 200
+    assert "_auth_user_id" not in client.session
+    signed_in = client.post("/accounts/login/", {"login": other.email, "password": PASSWORD})
+    assert signed_in.status_code == 302
+
+
+def test_too_many_attempts_are_told_on_a_page_of_ours(client):
+    for _ in range(21):
+        answer = client.post("/accounts/signup/", {"email": "x"})
+    assert answer.status_code == 429
+    assert b"Too many attempts" in answer.content

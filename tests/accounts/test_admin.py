@@ -50,8 +50,9 @@ def test_several_are_approved_and_one_that_cannot_be_is_named(client, administra
     assert list(roles) == [("consultant", trust.pk), ("researcher", trust.pk)]
     events = AuditEvent.objects.filter(verb="account.approved").order_by("id")
     assert {event.actor for event in events} == {administrator.public_id}
-    assert [event.object_id for event in events] == [user.public_id for user in fit]
-    assert events[0].detail == {"before": "pending", "role": "consultant"}
+    assert {event.object_id for event in events} == {user.public_id for user in fit}
+    first = events.get(object_id=fit[0].public_id)
+    assert first.detail == {"before": "pending", "role": "consultant"}
 
 
 def test_a_refusal_and_a_suspension_take_access_away(client, administrator):

@@ -78,7 +78,14 @@ def start(this: Server) -> bool:
             account.own_folder(this, this.socket)
             this.socket.chmod(0o755)  # the password guards it, not the path
             process = _spawn(this, programs)
-        _await_ready(this, process)
+        try:
+            _await_ready(this, process)
+        except BaseException:
+            # Broken off: who called does not learn that there is a server to stop.
+            if process is not None and process.poll() is None:
+                process.send_signal(signal.SIGQUIT)
+                process.wait()
+            raise
     return True
 
 

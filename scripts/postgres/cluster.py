@@ -92,7 +92,13 @@ def _run(this: Server, programs: Path, name: str, *arguments: str, say: bytes = 
         this, str(programs / name), *arguments,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    output, _ = process.communicate(say)
+    try:
+        output, _ = process.communicate(say)
+    except BaseException:
+        # Broken off, by Ctrl-C for instance: it must not go on behind our back.
+        process.terminate()
+        process.communicate()
+        raise
     said = output.decode(errors="replace").strip()[-800:]
     if process.returncode != 0:
         raise LauncherError(f"{name} failed with status {process.returncode}. It said:\n{said}")

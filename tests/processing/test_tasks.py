@@ -14,7 +14,7 @@ from django.core.files.base import ContentFile
 from django.utils import timezone
 
 from accounts.models import AuditEvent
-from processing import runs, tasks
+from processing import child, runs, tasks
 from processing.models import Run
 from studies.models import StoredFile
 from tests.people import make_result, make_study, make_trust, make_user
@@ -193,6 +193,21 @@ def test_a_run_that_is_cancelled_meanwhile_is_stopped(study, monkeypatch):
     assert (ended.state, ended.own_faults) == ("cancelled", 0)
     assert not study.results.exists()
     assert scratch_folders() == []
+
+
+def test_a_run_that_is_cancelled_while_its_images_are_fetched_is_stopped(tmp_path):
+    study = make_study(make_trust())
+    for number in range(60):
+        stored = StoredFile(
+            study=study, kind=StoredFile.Kind.SOURCE, name=f"{number}.dcm", size=1,
+            content_type="application/dicom", sha256=f"{number:064x}",
+        )  # fmt: skip
+        stored.file.save(stored.name, ContentFile(b"x"))
+    run = runs.claim(runs.submit(study, engine="mcaq", by=None).pk)
+    runs.cancel(run, by=make_user(study.trust))
+    folder = tmp_path / "in"
+    assert not child.fetch(run, folder, lambda part: runs.heartbeat(run, "fetch", part))
+    assert len(list(folder.iterdir())) == 50
 
 
 def test_a_late_writer_stores_nothing(study, monkeypatch):

@@ -20,19 +20,19 @@ from processing.mcaq.signal import Physics
 F64 = NDArray[np.float64]
 
 #: Water in muscle against blood, and R2* at once: signal at equal relaxation.
-MUSCLE_TO_BLOOD = 0.85
+MUSCLE_TO_BLOOD = 0.82
 #: Contrast in muscle against whole blood when both have levelled out: extracellular volume 0.27
 #: of tissue against plasma of 0.58 of blood (Kellman 2012).
 LEVELLED = 0.27 / 0.58
 #: The peak in LV blood after 0.05–0.1 mmol/kg, mmol/l: 3.5–4.4 ± 1.2 (Kellman 2017), 4.4–5.2
 #: (Xue 2019); the spread is taken wide, relative.
-USUAL_PEAK, _PEAK_SPREAD = 4.3, 0.4
+USUAL_PEAK, _PEAK_SPREAD = 4.3, 0.6
 #: How far signal before contrast lies from its model, relative: coil, inflow, noise floor.
-_BASELINE_SPREAD = 0.13
+_BASELINE_SPREAD = 0.08
 _PD_SPREAD, _ASSUMED_PD_SPREAD = 0.04, 0.35
-#: What a first injection usually leaves, mmol/l.
-_USUAL_RESIDUE = 0.12
-_RESIDUES = np.r_[0.0, np.geomspace(0.01, 1.5, 40)]
+#: What an earlier injection usually leaves, mmol/l; and what it costs to say that there was one.
+_USUAL_RESIDUE, _EARLIER = 0.25, 1.2
+_RESIDUES = np.r_[0.0, np.geomspace(0.03, 1.5, 40)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def estimate(
     if muscle_before is not None and muscle_before > 0:
         told = np.log(muscle_before / (MUSCLE_TO_BLOOD * muscle))[None]
         cost = cost + _outlier(log_gain - told, _BASELINE_SPREAD)
-    cost = cost + _RESIDUES[None] / _USUAL_RESIDUE
+    cost = cost + (_EARLIER * (_RESIDUES > 0) + _RESIDUES / _USUAL_RESIDUE)[None]
     baseline_only = cost.min(axis=1)
     if proton_density is not None:
         width = _PD_SPREAD if proton_density_is_sure else _ASSUMED_PD_SPREAD

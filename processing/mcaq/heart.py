@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,11 @@ from processing.mcaq.series import Series
 #: Half the side of the box that is analysed, mm: room for the wall and for the heart's travel.
 BOX_MM = 62.0
 _SMALLEST_MM2, _LARGEST_MM2 = 120.0, 4500.0
+#: Pools are looked for on a coarse grid: less noise, and quick.
+_COARSE_MM = 3.0
+_SMOOTH_S = 0.7
+#: Thresholds, as shares of the strongest passage of contrast.
+_SHARES = (0.15, 0.22, 0.3, 0.4, 0.5, 0.6, 0.7)
 _AGREE_MM = 14.0
 
 
@@ -55,17 +60,19 @@ def bolus_image(
     signal: (T, rows, cols). Returns (rows, cols) in signal units, and the time of the peak in s.
     Blood rises and falls; muscle rises and stays; what moves does neither in step.
     """
-    smooth = ndimage.gaussian_filter(signal, (1.0, 0.8, 0.8))
+    step = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 1.0
+    smooth = ndimage.gaussian_filter(signal, (min(1.0, _SMOOTH_S / max(step, 1e-3)), 0.8, 0.8))
     # The first frames are on the way to the steady state.
     start = min(2, len(smooth) // 8)
     body = smooth[start:]
-    peak = body.argmax(axis=0)
-    top = body.max(axis=0)
-    before = np.minimum.accumulate(body, axis=0)
-    after = np.minimum.accumulate(body[::-1], axis=0)[::-1]
-    rise = top - np.take_along_axis(before, peak[None], axis=0)[0]
-    fall = top - np.take_along_axis(after, peak[None], axis=0)[0]
-    return np.minimum(rise, 1.5 * fall).astype(np.float32), times_s[start:][peak]
+    rise = body - np.minimum.accumulate(body, axis=0)
+    fall = body - np.minimum.accumulate(body[::-1], axis=0)[::-1]
+    # The first pass, not the brightest moment: blood whose peak is saturated may get brighter
+    # again when contrast comes round.
+    passage = np.minimum(rise, 1.5 * fall)
+    peak = passage.argmax(axis=0)
+    strength = np.take_along_axis(passage, peak[None], axis=0)[0]
+    return strength.astype(np.float32), times_s[start:][peak]
 
 
 def find_hearts(
@@ -168,6 +175,22 @@ def _agreed(
     return best
 
 
+@dataclass(frozen=True)
+class _Blob:
+    """A patch of pixels that rise, fall and peak together; sizes in mm² and mm of the coarse grid.
+
+    clean: how much its mean curve is one rise and one fall, 0 to 1.
+    """
+
+    row: float
+    col: float
+    size_mm2: float
+    roundness: float
+    strength: float
+    peak_s: float
+    clean: float
+
+
 def _candidates(
     film: NDArray[np.float32],
     times_s: NDArray[np.float64],
@@ -175,47 +198,118 @@ def _candidates(
     most: int = 6,
 ) -> list[Pool]:
     """Pairs of pools, the later one as LV, scored by size, roundness, brightness and neighbours."""
+    factor = (
+        max(1, round(_COARSE_MM / spacing_mm[0])),
+        max(1, round(_COARSE_MM / spacing_mm[1])),
+    )
+    coarse = _coarser(film, factor)
+    spacing = (spacing_mm[0] * factor[0], spacing_mm[1] * factor[1])
+    blobs = _blobs(coarse, times_s, spacing)
+    rows, cols = coarse.shape[1:]
+    pools = []
+    for blob in blobs:
+        off_centre = max(abs(blob.row / rows - 0.5), abs(blob.col / cols - 0.5)) / 0.5
+        fit = min(1.0, blob.roundness) ** 2 * blob.strength * blob.clean * (1 - 0.6 * off_centre)
+        fit *= np.exp(-0.5 * (np.log(blob.size_mm2 / 900.0) / 0.9) ** 2)
+        best, partner = 0.0, None
+        for other in blobs:
+            distance = np.hypot(
+                (other.row - blob.row) * spacing[0], (other.col - blob.col) * spacing[1]
+            )
+            earlier = blob.peak_s - other.peak_s
+            if not 18 <= distance <= 85 or not 0.8 <= earlier <= 18:
+                continue
+            pair = other.strength * other.clean * min(1.0, 1.6 * blob.strength / other.strength)
+            pair *= np.exp(-0.5 * ((distance - 42) / 18) ** 2)
+            pair *= np.exp(-0.5 * ((earlier - 6) / 5) ** 2)
+            pair *= np.exp(-0.5 * (np.log(other.size_mm2 / 1000.0) / 1.0) ** 2)
+            if pair > best:
+                best, partner = float(pair), other
+        if partner is not None:
+            places = (
+                (position + 0.5) * size - 0.5
+                for position, size in zip(
+                    (blob.row, blob.col, partner.row, partner.col), (*factor, *factor), strict=True
+                )
+            )
+            pools.append(Pool(float(fit * best), *places))
+    pools.sort(key=lambda pool: -pool.score)
+    return pools[:most]
+
+
+def _coarser(film: NDArray[np.float32], factor: tuple[int, int]) -> NDArray[np.float32]:
+    """Means over blocks of pixels; what is left over at the far edges is cut off."""
+    rows, cols = film.shape[1] // factor[0], film.shape[2] // factor[1]
+    cut = film[:, : rows * factor[0], : cols * factor[1]]
+    blocks = cut.reshape(len(film), rows, factor[0], cols, factor[1])
+    return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
+
+
+def _blobs(
+    film: NDArray[np.float32], times_s: NDArray[np.float64], spacing_mm: tuple[float, float]
+) -> list[_Blob]:
+    """Patches at several thresholds; chambers that touch are parted by the time of their peak."""
     bolus, peak_s = bolus_image(film, times_s)
     area = spacing_mm[0] * spacing_mm[1]
     top = float(np.percentile(bolus, 99.7))
     if top <= 0:
         return []
-    blobs: list[tuple[float, float, float, float, float, float]] = []
-    rows, cols = bolus.shape
-    for share in (0.3, 0.4, 0.5, 0.6, 0.7):
-        mask = ndimage.binary_opening(bolus > share * top, iterations=1)
-        labels, count = ndimage.label(mask)
+    strength = bolus / top
+    found: dict[bytes, _Blob] = {}
+    for share in _SHARES:
+        labels, count = ndimage.label(ndimage.binary_opening(strength > share))
         for number in range(1, count + 1):
-            here = labels == number
-            size = float(here.sum()) * area
-            if not _SMALLEST_MM2 <= size <= _LARGEST_MM2:
-                continue
-            row, col = ndimage.center_of_mass(here)
-            yy, xx = np.nonzero(here)
-            spread = ((yy - row) * spacing_mm[0]) ** 2 + ((xx - col) * spacing_mm[1]) ** 2
-            # 1 for a disc: its second moment is area²/2π.
-            roundness = size / (2 * np.pi * float(spread.mean()) + 1e-6)
-            strength = float(bolus[here].mean()) / top
-            blobs.append((row, col, size, roundness, strength, float(np.median(peak_s[here]))))
-    pools = []
-    for row, col, size, roundness, strength, peak in blobs:
-        central = 1 - 0.6 * max(abs(row / rows - 0.5), abs(col / cols - 0.5)) / 0.5
-        fit = min(1.0, roundness) ** 2 * strength * central
-        fit *= np.exp(-0.5 * (np.log(size / 900.0) / 0.9) ** 2)
-        best, partner = 0.0, None
-        for other in blobs:
-            distance = np.hypot((other[0] - row) * spacing_mm[0], (other[1] - col) * spacing_mm[1])
-            earlier = peak - other[5]
-            if not 18 <= distance <= 85 or not 0.8 <= earlier <= 18:
-                continue
-            pair = other[4] * np.exp(-0.5 * ((distance - 42) / 18) ** 2)
-            pair *= np.exp(-0.5 * ((earlier - 6) / 5) ** 2)
-            if pair > best:
-                best, partner = float(pair), other
-        if partner is not None:
-            pools.append(Pool(float(fit * best), row, col, partner[0], partner[1]))
-    pools.sort(key=lambda pool: -pool.score)
-    return pools[:most]
+            whole = labels == number
+            for here in (whole, *_parted(whole, peak_s)):
+                size = float(here.sum()) * area
+                if not _SMALLEST_MM2 <= size <= _LARGEST_MM2:
+                    continue
+                key = here.tobytes()
+                if key not in found:
+                    found[key] = _blob(here, film, strength, peak_s, spacing_mm)
+    return list(found.values())
+
+
+def _parted(whole: NDArray[np.bool_], peak_s: NDArray[np.float64]) -> Iterator[NDArray[np.bool_]]:
+    """Chambers that touch, told apart by the time of their peak; nothing if it is one chamber."""
+    moments = np.sort(peak_s[whole])
+    if len(moments) < 8 or moments[int(0.9 * len(moments))] - moments[len(moments) // 10] < 2:
+        return
+    # The split that leaves the least spread on either side (Otsu 1979).
+    count = np.arange(1, len(moments))
+    total = np.cumsum(moments)[:-1]
+    between = (total / count - (moments.sum() - total) / (len(moments) - count)) ** 2
+    at = int((between * count * (len(moments) - count)).argmax())
+    middle = 0.5 * (moments[at] + moments[at + 1])
+    for part in (whole & (peak_s <= middle), whole & (peak_s > middle)):
+        labels, number = ndimage.label(ndimage.binary_opening(part))
+        if number:
+            yield labels == np.bincount(labels.ravel())[1:].argmax() + 1
+
+
+def _blob(
+    here: NDArray[np.bool_],
+    film: NDArray[np.float32],
+    strength: NDArray[np.float32],
+    peak_s: NDArray[np.float64],
+    spacing_mm: tuple[float, float],
+) -> _Blob:
+    rows, cols = np.nonzero(here)
+    row, col = float(rows.mean()), float(cols.mean())
+    size = len(rows) * spacing_mm[0] * spacing_mm[1]
+    spread = ((rows - row) * spacing_mm[0]) ** 2 + ((cols - col) * spacing_mm[1]) ** 2
+    curve = film[:, here].mean(axis=1)
+    change = np.abs(np.diff(curve[min(2, len(curve) // 8) :])).sum()
+    return _Blob(
+        row,
+        col,
+        size,
+        # 1 for a disc: its second moment is area²/2π.
+        roundness=size / (2 * np.pi * float(spread.mean()) + 1e-6),
+        strength=float(min(1.0, strength[here].mean())),
+        peak_s=float(np.median(peak_s[here])),
+        clean=float(min(1.0, 2 * np.ptp(curve) / (change + 1e-6))),
+    )
 
 
 def crop(one: Series, heart: Heart) -> tuple[slice, slice]:

@@ -8,7 +8,6 @@ insertion, 3|4 at the inferior one. Apical: 13 anterior, 14 septal, 15 inferior,
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from processing.mcaq.segmentation import Anatomy, angle_of
 from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, LabelArray, Level
@@ -69,12 +68,3 @@ def _septum(anatomy: Anatomy, middle: tuple[float, float]) -> tuple[float, float
 def numbers_of(level: Level) -> tuple[int, ...]:
     first = _FIRST[level]
     return tuple(range(first, first + (4 if level == "apical" else 6)))
-
-
-def core_of(
-    aha: LabelArray, number: int, blood: NDArray[np.floating], least: int = 6
-) -> NDArray[np.bool_]:
-    """Pixels of a segment with little blood in them; all of them where too few are left."""
-    here = aha == number
-    core = here & (blood < 0.25)
-    return np.asarray(core if core.sum() >= least else here)

@@ -34,6 +34,8 @@ MOST_MMOL_L = 20.0
 #: Effect on R2* of blood, l/mmol/s: T2* is about 10 ms at a peak of some 4.5 mmol/l (Kellman 2017).
 R2_STAR_BLOOD = 20.0
 DEFAULT_PD_FLIP_DEG = 5.0
+#: Slices are not cut square: across one, pulses turn magnetisation by this share of their angle.
+_MEAN_FLIP = 0.9
 #: Beyond this share of full recovery the signal hardly tells concentrations apart.
 SATURATED = 0.93
 
@@ -75,7 +77,7 @@ class Physics:
     def _after_pulses(self, start: F64, r1_per_s: F64, flip_rad: float, pulses: int) -> F64:
         """Longitudinal magnetisation that starts at ``start``, after so many pulses."""
         e = np.exp(-self.repetition_time_s * r1_per_s)
-        a = math.cos(flip_rad) * e
+        a = math.cos(_MEAN_FLIP * flip_rad) * e
         kept = a**pulses
         return np.asarray(start * kept + (1 - e) * (1 - kept) / (1 - a))
 

@@ -16,6 +16,10 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 
+#: Within this after the peak blood has given most of its contrast on, s.
+_ROUND_S = 16.0
+
+
 @dataclass(frozen=True)
 class InputFunction:
     """times_s, mmol_l: (T,) whole blood.
@@ -66,6 +70,20 @@ class BloodCurve:
     @property
     def peak(self) -> float:
         return float(self.signal.max())
+
+    def valley(self, times_s: F64) -> float | None:
+        """The least signal after the first pass; ``None`` where the film ends too soon to tell.
+
+        The first pass is left early: a saturated curve may be higher when contrast comes round.
+        """
+        smooth = ndimage.gaussian_filter1d(self.signal, 0.7)
+        rise = smooth - np.minimum.accumulate(smooth)
+        fall = smooth - np.minimum.accumulate(smooth[::-1])[::-1]
+        first = int(np.minimum(rise, 1.5 * fall).argmax())
+        after = (times_s > times_s[first]) & (times_s < times_s[first] + _ROUND_S)
+        if after.sum() < 4 or times_s[-1] < times_s[first] + 0.6 * _ROUND_S:
+            return None
+        return float(smooth[after].min())
 
 
 def blood_curve(film: F32, times_s: F64, cavity: NDArray[np.bool_]) -> BloodCurve:

@@ -14,8 +14,8 @@ blood: the cavity's within the point-spread function.
 The data do not tell all of this apart: at high flow contrast is handed over by PS rather than by
 flow. So what is known of hearts (Xue 2019: PS 1.1–1.3 ml/min/g, Vb 10–12 ml/100 g, Vi 20 %) is
 put in as a prior, wide enough to be overruled. Pixels are fitted by a dictionary drawn from the
-prior and take the mean over it, each curve weighted by how well it explains the pixel. The less noisy curves of segments go on from the
-dictionary's best in ``posterior``.
+prior and take the mean over it, each curve weighted by how well it explains the pixel. The less
+noisy curves of segments go on from the dictionary's best in ``posterior``.
 
 Sources: Bassingthwaighte 1989 and Jacquez 1985 (the model); Kellman and Xue 2017 (its use);
 closed form derived from the former with both diffusions zero.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from processing.colours import MBF_HIGH, MBF_LOW, MBF_UNIT, colours
+from studies.colours import MBF_HIGH, MBF_LOW, MBF_UNIT, colours
 from studies.intended_use import INTENDED_USE
 
 F32 = NDArray[np.floating]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
+from studies.colours import colours
+
 #: Radii of the rings basal, mid and apical, in the units of the drawing (200 wide).
 _RINGS = ((96.0, 68.0), (68.0, 40.0), (40.0, 12.0))
 CENTRE = 100.0
@@ -48,11 +52,6 @@ def shape(segment: int) -> Shape:
 
 SHAPES = {segment: shape(segment) for segment in range(1, 17)}
 
-#: Dark blue to yellow, even in lightness, so that it also reads in grey and to most colour-blind.
-_COLOURS = (
-    (68, 1, 84), (72, 40, 120), (62, 73, 137), (49, 104, 142), (38, 130, 142),
-    (31, 158, 137), (53, 183, 121), (110, 206, 88), (181, 222, 43), (253, 231, 37),
-)  # fmt: skip
 UNKNOWN = "#e8edee"
 
 
@@ -60,10 +59,7 @@ def colour(value: float | None, top: float) -> tuple[str, str]:
     """Fill and ink for a value on the scale from 0 to ``top``; grey where it is not known."""
     if value is None:
         return UNKNOWN, "#425563"
-    place = min(max(value / top, 0.0), 1.0) * (len(_COLOURS) - 1)
-    low = min(int(place), len(_COLOURS) - 2)
-    part = place - low
-    rgb = [round(a + (b - a) * part) for a, b in zip(_COLOURS[low], _COLOURS[low + 1], strict=True)]
+    rgb = [int(part) for part in colours(np.array(value), 0.0, top)]
     return "#{:02x}{:02x}{:02x}".format(*rgb), _ink(rgb)
 
 

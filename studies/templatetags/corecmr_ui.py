@@ -8,11 +8,12 @@ from typing import Any
 from django import template
 
 from studies import bullseye as plan
+from studies.colours import MBF_HIGH, MBF_UNIT
 
 register = template.Library()
 
-#: Upper ends of the scales; the same for every study, so that colours can be compared.
-_TOPS = {"stress": 4.0, "rest": 4.0, "unknown": 4.0, "reserve": 4.0}
+#: Upper ends of the scales, for every study, so that colours can be compared; flow has the maps'.
+_TOPS = {"stress": MBF_HIGH, "rest": MBF_HIGH, "unknown": MBF_HIGH, "reserve": 4.0}
 
 
 @register.inclusion_tag("studies/_bullseye.html")
@@ -39,7 +40,7 @@ def bullseye(segments: Iterable[Mapping[str, Any]], quantity: str, title: str) -
         "title": title,
         "shapes": shapes,
         "known": any(shape["value"] is not None for shape in shapes),
-        "unit": "" if quantity == "reserve" else "ml/min/g",
+        "unit": "" if quantity == "reserve" else MBF_UNIT,
         "legend": [
             {"fill": fill, "x": 20 + 20 * place, "from": start}
             for place, (fill, start) in enumerate(plan.legend(top))

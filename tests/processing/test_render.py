@@ -11,7 +11,7 @@ from PIL import Image
 from skimage.color import rgb2lab
 
 from processing import render
-from processing.colours import MBF_HIGH, MBF_LOW, colours
+from studies.colours import MBF_HIGH, MBF_LOW, colours
 
 
 def _ffmpeg(*arguments: str | Path) -> subprocess.CompletedProcess[bytes]:

@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-reset dev test check lock pictures clean
+.PHONY: help setup demo demo-reset dev test check bench lock pictures clean
 
 SETUP = python=$$(sh scripts/python.sh "$(PYTHON)" $@) && "$$python" -m scripts.setup $(if $(PYTHON),--chosen)
 RUN = .venv/bin/python -m
@@ -27,6 +27,9 @@ test:  ## Run the whole test suite (ARGS="-k name" passes options to pytest)
 
 check:  ## Run the static checks
 	@$(SETUP) dev && $(RUN) scripts.check
+
+bench:  ## Measure the engine against known truths; fails where a figure falls short
+	@$(SETUP) dev && $(RUN) scripts.bench $(ARGS)
 
 lock:  ## Compile requirements/*.in to hashed lock files (ARGS=--upgrade takes newer versions)
 	@$(SETUP) dev && $(RUN) scripts.lock $(ARGS)

@@ -183,6 +183,11 @@ def little_spill(count: int) -> Spill:
     return Spill(np.zeros(count), np.full(count, 0.08))
 
 
+def no_spill(count: int) -> Spill:
+    """Where there is none, as in simulated tissue."""
+    return Spill(np.zeros(count), np.full(count, 1e-3))
+
+
 @dataclass(frozen=True)
 class Fit:
     """Of P curves: flow, its standard deviation (P,), ml/min/g, and all parameters (P, 8)."""

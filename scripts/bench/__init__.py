@@ -1,0 +1,1 @@
+"""How well the engine does against truths that are known: ``make bench``."""

@@ -1,0 +1,49 @@
+"""The figures of a benchmark against what they must reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure. ``reach`` is the least (or most) that counts as good, ``aim`` what is wanted.
+
+    larger_is_better: whether reach and aim are lower bounds.
+    """
+
+    quantity: str
+    where: str
+    value: float
+    reach: float | None = None
+    aim: float | None = None
+    larger_is_better: bool = False
+    unit: str = ""
+
+    @property
+    def falls_short(self) -> bool:
+        return self.reach is not None and not self._meets(self.reach)
+
+    @property
+    def verdict(self) -> str:
+        if self.aim is not None and self._meets(self.aim):
+            return "aim"
+        if self.reach is None:
+            return ""
+        return "SHORT" if self.falls_short else "reach"
+
+    def _meets(self, bound: float) -> bool:
+        # A figure that is not a number meets nothing.
+        return self.value >= bound if self.larger_is_better else self.value <= bound
+
+
+def lines(figures: Iterable[Figure]) -> Iterable[str]:
+    """The table as text, one figure a line."""
+    yield f"{'quantity':<52} {'where':<26} {'value':>9} {'reach':>8} {'aim':>8}"
+    for one in figures:
+        bounds = [("" if bound is None else f"{bound:g}") for bound in (one.reach, one.aim)]
+        yield (
+            f"{one.quantity:<52} {one.where:<26} {one.value:>9.3f} {bounds[0]:>8} {bounds[1]:>8}"
+            f"  {one.verdict} {one.unit}".rstrip()
+        )

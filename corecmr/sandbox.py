@@ -16,12 +16,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 _PR_SET_PDEATHSIG = 1
+#: What an ended child said may still be on its way for so long.
+_LAST_WORDS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,8 @@ def run(
     finally:
         _kill_group(child)
     for reader in readers:
-        reader.join(timeout=5)
-    for stream in (child.stdout, child.stderr):
-        if stream is not None:
-            stream.close()
+        # A process that left the group may hold the other end: nobody waits for that one.
+        reader.join(timeout=_LAST_WORDS_SECONDS)
     return Outcome(child.returncode, "".join(tail), ended_by)
 
 
@@ -134,16 +135,18 @@ def _kill_group(child: subprocess.Popen[str]) -> None:
     child.wait()
 
 
-def _read_lines(stream: Iterable[str], on_line: Callable[[str], None] | None) -> None:
-    for line in stream:
-        if on_line is not None:
-            on_line(line.rstrip("\n"))
+def _read_lines(stream: IO[str], on_line: Callable[[str], None] | None) -> None:
+    with stream:
+        for line in stream:
+            if on_line is not None:
+                on_line(line.rstrip("\n"))
 
 
-def _read_tail(stream: Iterable[str], tail: list[str], most: int = 200) -> None:
-    for line in stream:
-        tail.append(line)
-        del tail[:-most]
+def _read_tail(stream: IO[str], tail: list[str], most: int = 200) -> None:
+    with stream:
+        for line in stream:
+            tail.append(line)
+            del tail[:-most]
 
 
 def _become(memory: int, cpu: int, file_bytes: int, parent: int, command: list[str]) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 from corecmr import sandbox
@@ -57,6 +58,22 @@ def test_a_hang_ends_at_the_wall_with_its_own_children(tmp_path):
     assert outcome.ended_by == "wall"
     status = Path(f"/proc/{int(lines[0])}/stat")
     assert not status.exists() or status.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+
+
+def test_a_process_that_left_the_group_does_not_hold_the_caller_up(tmp_path):
+    lines: list[str] = []
+    begun = time.monotonic()
+    outcome = run(
+        """
+        import subprocess, sys
+        sleeper = [sys.executable, "-c", "import signal; signal.pause()"]
+        print(subprocess.Popen(sleeper, start_new_session=True).pid, flush=True)
+        """,
+        tmp_path, on_line=lines.append,
+    )  # fmt: skip
+    os.kill(int(lines[0]), signal.SIGKILL)
+    assert (outcome.returncode, outcome.ended_by) == (0, "itself")
+    assert time.monotonic() - begun < LIMITS.wall_seconds
 
 
 def test_the_caller_can_stop_a_child(tmp_path):

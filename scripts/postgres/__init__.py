@@ -72,20 +72,13 @@ def start(this: Server) -> bool:
             return False
         programs = binaries.find(this)
         cluster.prepare(this, programs)
-        process = None
-        if alive.postmaster(this) is None:
-            alive.clear_remains(this)
-            account.own_folder(this, this.socket)
-            this.socket.chmod(0o755)  # the password guards it, not the path
-            process = _spawn(this, programs)
-        try:
-            _await_ready(this, process)
-        except BaseException:
-            # Broken off: who called does not learn that there is a server to stop.
-            if process is not None and process.poll() is None:
-                process.send_signal(signal.SIGQUIT)
-                process.wait()
-            raise
+        if alive.postmaster(this) is not None:
+            _await_ready(this, None)  # another launcher's, which is starting
+            return True
+        alive.clear_remains(this)
+        account.own_folder(this, this.socket)
+        this.socket.chmod(0o755)  # the password guards it, not the path
+        _start(this, programs)
     return True
 
 
@@ -128,6 +121,22 @@ def _lock(this: Server) -> Iterator[None]:
         yield
 
 
+def _start(this: Server, programs: Path) -> None:
+    process = None
+    try:
+        process = _spawn(this, programs)
+        _await_ready(this, process)
+    except BaseException:
+        # Broken off: who called does not learn that there is a server to stop.
+        if process is None:
+            _stop(this)  # the program may have started although its start was broken off
+        elif process.poll() is None:
+            process.send_signal(signal.SIGQUIT)
+            process.wait()
+        raise
+    process.returncode = 0  # it outlives us on purpose: nothing to collect or warn of
+
+
 def _spawn(this: Server, programs: Path) -> subprocess.Popen[bytes]:
     # -k again although the configuration says so: a checkout that was moved has a new place.
     with this.log.open("ab") as log:
@@ -142,8 +151,6 @@ def _await_ready(this: Server, process: subprocess.Popen[bytes] | None) -> None:
     # Without a process of ours, another launcher's server is starting: watch its pid instead.
     while time.monotonic() < deadline:
         if running(this):
-            if process is not None:
-                process.returncode = 0  # it outlives us on purpose: nothing to collect or warn of
             return
         ended = process.poll() is not None if process else alive.postmaster(this) is None
         if ended:

@@ -13,6 +13,7 @@ class CoreAdminSite(admin.AdminSite):
     site_header = _("CoreCMR administration")
     site_title = _("CoreCMR administration")
     index_title = _("People and trusts")
+    enable_nav_sidebar = False  # four lists need no second menu, and the tables need its width
 
     def has_permission(self, request: HttpRequest) -> bool:
         user = request.user

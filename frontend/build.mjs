@@ -38,6 +38,7 @@ const options = {
     upload: 'frontend/js/upload.js',
     study: 'frontend/js/study.js',
     site: 'frontend/css/site.css',
+    admin: 'frontend/css/admin.css',
   },
   outdir: out,
   bundle: true,

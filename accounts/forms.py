@@ -18,7 +18,7 @@ class RegistrationForm(forms.Form):
 
     name = forms.CharField(label=_("Full name"), max_length=120)
     trust: forms.ModelChoiceField[Trust] = forms.ModelChoiceField(
-        label=_("Your trust"), queryset=None
+        label=_("Your trust"), queryset=None, empty_label=_("Choose your trust")
     )
     role = forms.ChoiceField(label=_("What you need"), widget=forms.RadioSelect)
     accept_terms = forms.BooleanField(

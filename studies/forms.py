@@ -20,7 +20,7 @@ class ShareForm(forms.Form):
         empty_label=_("Choose a trust"),
         help_text=_("All consultants of this trust will see the study."),
     )
-    to_email = forms.EmailField(label=_("Or one colleague's work e-mail address"), required=False)
+    to_email = forms.EmailField(label=_("Or one colleague's work email address"), required=False)
     reason = forms.CharField(
         label=_("Why you share it"),
         max_length=300,

@@ -92,11 +92,11 @@ def test_a_run_ends_with_its_result_and_its_files(study):
 
 
 def test_a_second_result_stands_beside_the_first(study):
-    first = executed(submitted(study, "mcaq")).result
+    first = make_result(study)
     second = executed(submitted(study, "mcaq")).result
     assert (first.number, second.number) == (1, 2)
-    assert study.results.first() == second
-    assert first.files.count() == second.files.count()
+    assert list(study.results.all()) == [second, first]
+    assert first.segment_flows.count() == 4
 
 
 def test_what_an_engine_prints_besides_progress_does_no_harm(study):

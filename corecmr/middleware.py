@@ -1,4 +1,4 @@
-"""What every answer carries: a request id, and headers that keep pages out of caches."""
+"""What every answer carries: a request id, headers that keep pages out of caches, little weight."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import secrets
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 
 from corecmr import logs
 
@@ -46,3 +48,18 @@ class PrivacyHeadersMiddleware:
         if request.path != "/":
             response.setdefault("X-Robots-Tag", "noindex, nofollow")
         return response
+
+
+class CompressedPagesMiddleware(GZipMiddleware):
+    """Pages go compressed, padded at random so that their length tells nothing (BREACH).
+
+    Only pages: films are asked for in parts, which compression would shift, and are small already.
+    """
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        kind = response.get("Content-Type", "")
+        if response.streaming or not kind.startswith("text/html"):
+            return response
+        return super().process_response(request, response)

@@ -41,6 +41,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corecmr.middleware.CompressedPagesMiddleware",
     "corecmr.middleware.RequestIdMiddleware",
     "csp.middleware.CSPMiddleware",
     "corecmr.middleware.PrivacyHeadersMiddleware",

@@ -20,6 +20,8 @@ from studies import storage
 from studies.models import Upload, UploadItem
 
 #: While a worker checks an upload it renews this lease; a lapsed one is taken up again.
+#: A waiting upload whose message may have been lost is rung again after this.
+RING_AGAIN = timedelta(seconds=30)
 LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
 RECEIVING_EXPIRES = timedelta(days=1)
@@ -88,7 +90,8 @@ def complete(upload: Upload, *, sent: int | None = None) -> None:
             )
         locked.state = Upload.State.QUEUED
         locked.total = received
-        locked.save(update_fields=["state", "total"])
+        locked.lease_until = timezone.now() + RING_AGAIN
+        locked.save(update_fields=["state", "total", "lease_until"])
         audit.record(locked.user, "upload.complete", locked, files=received)
         enqueue("ingest", locked.pk)
 
@@ -180,8 +183,20 @@ def reap() -> int:
         with transaction.atomic():
             if Upload.objects.filter(
                 pk=upload.pk, state=Upload.State.CHECKING, lease_until__lt=Now()
-            ).update(state=Upload.State.QUEUED, lease_until=None, fence=F("fence") + 1):
+            ).update(
+                state=Upload.State.QUEUED, lease_until=Now() + RING_AGAIN, fence=F("fence") + 1
+            ):
                 enqueue("ingest", upload.pk)
+                rung += 1
+    # Waiting for long: the message may have been lost on its way.
+    for pk in Upload.objects.filter(state=Upload.State.QUEUED, lease_until__lt=now).values_list(
+        "pk", flat=True
+    ):
+        with transaction.atomic():
+            if Upload.objects.filter(
+                pk=pk, state=Upload.State.QUEUED, lease_until__lt=Now()
+            ).update(lease_until=Now() + RING_AGAIN):
+                enqueue("ingest", pk)
                 rung += 1
     abandoned = now - RECEIVING_EXPIRES
     for upload in Upload.objects.filter(state=Upload.State.RECEIVING, created_at__lt=abandoned):

@@ -107,6 +107,18 @@ def test_a_check_whose_worker_died_is_taken_up_and_in_the_end_given_up(user):
     assert [item.key for item in upload.items.all()] == [""]
 
 
+def test_a_waiting_upload_whose_message_was_lost_is_rung_again(user):
+    upload = uploads.receive(user, [("IM_0001", content())])
+    OrmQ.objects.all().delete()
+    assert uploads.reap() == 0
+    assert not OrmQ.objects.exists()
+    past = timezone.now() - timedelta(seconds=1)
+    Upload.objects.filter(pk=upload.pk).update(lease_until=past)
+    assert uploads.reap() == 1
+    assert OrmQ.objects.count() == 1
+    assert uploads.reap() == 0
+
+
 def test_abandoned_uploads_are_cleared_away(user):
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", content())])

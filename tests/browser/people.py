@@ -36,7 +36,7 @@ def register(page: Page, site: Site, *, name: str, email: str) -> None:
     page.get_by_label("Password (again)").fill(PASSWORD)
     page.get_by_role("main").get_by_role("button", name="Register").click()
     expect(page.get_by_role("heading", name="Check your email")).to_be_visible()
-    page.goto(_link_in(site.mail_to(email)))
+    page.goto(_link_in(site.mail_to(email, "confirm-email")))
     page.get_by_role("button", name="Confirm").click()
     page.wait_for_url(lambda url: "confirm-email" not in url)
 

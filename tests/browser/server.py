@@ -49,13 +49,10 @@ class Site:
     people: dict[str, Person]
     children: Children
 
-    def mail_to(self, email: str) -> str:
-        """The newest message that the site wrote to this address, or ""."""
-        for path in sorted((self.var / "mail").glob("*.log"), reverse=True):
-            text = path.read_text()
-            if f"To: {email}" in text:
-                return text
-        return ""
+    def mail_to(self, email: str, words: str) -> str:
+        """A message with these words that the site wrote to this address, or ""."""
+        texts = [path.read_text() for path in (self.var / "mail").glob("*.log")]
+        return next((text for text in texts if f"To: {email}" in text and words in text), "")
 
 
 @contextmanager

@@ -297,7 +297,7 @@ def registered_and_approved(open_page, site: Site, colleague: Page) -> None:
     administrator.get_by_role("button", name=re.compile("Go|Run")).click()
     expect(administrator.get_by_text("1 approved.")).to_be_visible()
 
-    assert "approved" in wait_for(lambda: site.mail_to(email), "the news by email", 10)
+    wait_for(lambda: site.mail_to(email, "has been approved"), "the news by email", 10)
     visitor.get_by_role("button", name="Sign out").click()
     sign_in(visitor, email, PASSWORD)
     expect(visitor.get_by_role("heading", name="Studies", level=1)).to_be_visible()

@@ -198,7 +198,7 @@ def _result(
         *quality.of_time(one),
         *quality.of_motion(one, item.motion, item.dynamic, item.dynamic & ~used),
         *quality.of_anatomy(one, anatomy, told, item.heart.confidence if item.heart else 0.0),
-        *quality.of_input(aif),
+        *quality.of_input(one, aif),
         *how.assumed,
     ]
     start = (item.window[0].start, item.window[1].start)

@@ -12,6 +12,8 @@ from processing.mcaq.series import Flag, Series
 
 _LARGE_MOTION_MM = 15.0
 _LONGEST_GAP = 2.5
+#: Muscle must have taken up the first pass before its flow can be told from its volume.
+_ENOUGH_AFTER_PEAK_S = 15.0
 
 
 def of_time(one: Series) -> list[Flag]:
@@ -107,8 +109,20 @@ def of_anatomy(
     return flags
 
 
-def of_input(aif: InputFunction) -> list[Flag]:
+def of_input(one: Series, aif: InputFunction) -> list[Flag]:
+    """Findings about the input function, and whether the film goes on long enough after it."""
     flags = list(aif.flags)
+    peak_s = float(aif.times_s[int(np.nanargmax(aif.mmol_l))])
+    after_s = float(one.times_s[-1]) - peak_s
+    if after_s < _ENOUGH_AFTER_PEAK_S:
+        flags.append(
+            Flag(
+                "film_too_short", "warning",
+                f"The film ends {max(after_s, 0):.0f} s after the peak of contrast in the left "
+                f"ventricle; it takes {_ENOUGH_AFTER_PEAK_S:.0f} s or more to tell flow well. Flow "
+                "is uncertain: check that the whole film was exported.",
+            )
+        )  # fmt: skip
     if aif.peak < 1.0:
         flags.append(
             Flag(

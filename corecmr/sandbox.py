@@ -35,7 +35,7 @@ class Limits:
     wall_seconds: float
     cpu_seconds: int
     file_bytes: int = 4 * 1024**3
-    threads: int = 2
+    threads: int = 1  # many small systems: threads would wait for each other
 
 
 @dataclass(frozen=True)

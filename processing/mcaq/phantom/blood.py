@@ -18,6 +18,8 @@ from scipy.signal import fftconvolve
 F64 = NDArray[np.float64]
 
 STEP_S = 0.05
+#: A whole first pass through the left ventricle is over by then.
+_WHOLE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def carried(curve: F64, mean_s: float, spread_s: float) -> F64:
 
 
 def circulate(shape: BolusShape, duration_s: float) -> Circulation:
-    """The blood's contrast everywhere for a bolus of that shape."""
-    times = np.arange(0.0, duration_s + STEP_S, STEP_S)
+    """The blood's contrast everywhere for a bolus of that shape, from 0 to ``duration_s``."""
+    # The peak is that of the whole bolus, also where the film ends before it.
+    times = np.arange(0.0, max(duration_s, _WHOLE_S) + STEP_S, STEP_S)
     first = gamma_variate(times, shape.arrival_s, shape.to_peak_s, 2.2)
 
     def once(entering: F64) -> tuple[F64, F64]:
@@ -86,6 +89,7 @@ def circulate(shape: BolusShape, duration_s: float) -> Circulation:
     scale = shape.peak_mmol_l / left.max()
     aorta = carried(left, 1.0, 0.45)
     portal = 0.7 * carried(aorta, 9.0, 4.0)
+    seen = times < duration_s + STEP_S
     return Circulation(
-        times, scale * right, scale * lungs, scale * left, scale * aorta, scale * portal
+        times[seen], *(scale * one[seen] for one in (right, lungs, left, aorta, portal))
     )

@@ -222,8 +222,11 @@ def _mixture(film: F32, times_s: F64, lv_curve: F64, rv_curve: F64 | None) -> tu
 def _cavity(
     blood: F32, lv: NDArray[np.bool_], spacing_mm: tuple[float, float]
 ) -> NDArray[np.bool_]:
-    """The cavity with its papillary muscles: the convex hull of the blood, a touch beyond half."""
-    strong = (blood > 0.45) & ndimage.binary_dilation(lv, iterations=2)
+    """The cavity with its papillary muscles: the convex hull of the blood.
+
+    Trabeculae thin the blood at the border; people draw the border outside of them.
+    """
+    strong = (blood > 0.25) & ndimage.binary_dilation(lv, iterations=2)
     labels, count = ndimage.label(strong)
     if count:
         overlap = np.bincount(labels[lv], minlength=count + 1)
@@ -274,7 +277,8 @@ def _radius_of(
 def _with_papillaries(radius_mm: F64) -> F64:
     """A cavity that the papillary muscles fill is drawn wider than its blood."""
     filled = max(0.0, _DIASTOLIC_RADIUS_MM - float(radius_mm.mean()))
-    return np.asarray(radius_mm + 0.28 * filled)
+    # The threshold lies in the outer half of the point-spread function.
+    return np.asarray(np.maximum(radius_mm - 0.6, 2.0) + 0.28 * filled)
 
 
 def _smooth_closed(values: F64, width: float) -> F64:

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+
+# As in manage.py, and before numpy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scripts.bench import curves, phantoms, real, speed
 from scripts.bench.table import Figure, lines

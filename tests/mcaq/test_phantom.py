@@ -327,6 +327,15 @@ def test_proton_density_frames_come_first():
     assert tiny()[0].acquisition.pd_flip_angle_deg is None
 
 
+def test_the_bolus_waits_for_the_proton_density_frames():
+    _, told = tiny(pd_frames=10, frames=24)
+    _, plain = tiny(frames=24)
+    waited = told.times_s[told.rv_mmol_l.argmax()] - told.times_s[10]
+    # To within the length of a beat, which the earlier frames change.
+    assert waited == pytest.approx(plain.times_s[plain.rv_mmol_l.argmax()], abs=1.0)
+    assert told.aif_mmol_l[:12].max() < 1e-6
+
+
 def test_a_dual_sequence_brings_its_own_input_series():
     one, told = tiny(dual_sequence=True, frames=24, rows=96, cols=96, noise=0.0, breathing="none")
     quick = one.aif

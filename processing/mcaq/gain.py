@@ -65,17 +65,20 @@ def estimate(
     blood_valley: float | None = None,
     proton_density: float | None = None,
     proton_density_is_sure: bool = True,
+    known_residue: float | None = None,
 ) -> Gain:
     """Weigh the witnesses; all arguments in scanner units.
 
     blood_valley: the least signal of blood behind the first pass, if it was seen.
-    proton_density: the gain of blood that proton-density frames tell.
+    proton_density: the gain of blood that proton-density frames tell. known_residue: contrast
+    in blood before the injection, mmol/l, where another film has told it.
     """
     blood_before, blood_peak = max(blood_before, 1e-6), max(blood_peak, 1e-6)
     curve = how.recovery(how.r1_blood(np.linspace(0, 30, 800)), np.linspace(0, 30, 800))
     grid = blood_peak / (float(curve.max()) * np.geomspace(1.08, 0.05, 400))
-    native = how.recovery(how.r1_blood(_RESIDUES), _RESIDUES)
-    muscle = how.recovery(how.r1_muscle(LEVELLED * _RESIDUES))
+    residues = _RESIDUES if known_residue is None else np.array([known_residue])
+    native = how.recovery(how.r1_blood(residues), residues)
+    muscle = how.recovery(how.r1_muscle(LEVELLED * residues))
 
     log_gain = np.log(grid)[:, None]
     expected = np.log(blood_before / native)[None]
@@ -83,7 +86,7 @@ def estimate(
     if muscle_before is not None and muscle_before > 0:
         told = np.log(muscle_before / (MUSCLE_TO_BLOOD * muscle))[None]
         cost = _ONE_CAUSE * (cost + _outlier(log_gain - told, _BASELINE_SPREAD))
-    cost = cost + (_EARLIER * (_RESIDUES > 0) + _RESIDUES / _USUAL_RESIDUE)[None]
+    cost = cost + (_EARLIER * (residues > 0) + residues / _USUAL_RESIDUE)[None]
     baseline_only = cost.min(axis=1)
     if proton_density is not None:
         width = _PD_SPREAD if proton_density_is_sure else _ASSUMED_PD_SPREAD
@@ -96,8 +99,8 @@ def estimate(
     if blood_valley is not None:
         valley = np.interp(blood_valley / grid, curve[:top], amounts)
         above = (
-            np.maximum(peak[:, None] - _RESIDUES, 1e-3),
-            np.maximum(valley[:, None] - _RESIDUES, 1e-3),
+            np.maximum(peak[:, None] - residues, 1e-3),
+            np.maximum(valley[:, None] - residues, 1e-3),
         )
         cost = cost + _outlier(np.log(above[0] / above[1] / _PEAK_TO_VALLEY), _VALLEY_SPREAD)
     usual = 0.5 * (np.log(np.maximum(peak, 1e-3) / USUAL_PEAK) / _PEAK_SPREAD) ** 2
@@ -108,7 +111,7 @@ def estimate(
     weight /= weight.sum()
     each = weight.sum(axis=1)
     best = float(np.exp(each @ np.log(grid)))
-    residue = float(weight.sum(axis=0) @ _RESIDUES)
+    residue = float(weight.sum(axis=0) @ residues)
     log_peak = np.log(np.maximum(peak, 1e-3))
     # A greater gain makes less of both; what flow feels is the one against the other.
     against = log_peak + np.log(grid)

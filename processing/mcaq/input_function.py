@@ -18,6 +18,7 @@ F64 = NDArray[np.float64]
 
 #: Within this after the peak blood has given most of its contrast on, s.
 _ROUND_S = 16.0
+_MOST_WAY, _LEAST_RISE = 1.8, 1.15
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class BloodCurve:
     def peak(self) -> float:
         return float(self.signal.max())
 
+    @property
+    def is_passage(self) -> bool:
+        """Whether it rises and falls about once; blood that only moves in and out does so often.
+
+        The way up and down, over that of one rise and fall, is 1.0–1.2 in patients.
+        """
+        smooth = ndimage.gaussian_filter1d(self.signal, 1.0)
+        way = float(np.abs(np.diff(smooth)).sum()) / (2 * float(np.ptp(smooth)) + 1e-9)
+        return way < _MOST_WAY and self.peak > _LEAST_RISE * max(self.baseline, 1e-9)
+
     def valley(self, times_s: F64) -> float | None:
         """The least signal after the first pass; ``None`` where the film ends too soon to tell.
 
@@ -79,7 +90,10 @@ class BloodCurve:
         smooth = ndimage.gaussian_filter1d(self.signal, 0.7)
         rise = smooth - np.minimum.accumulate(smooth)
         fall = smooth - np.minimum.accumulate(smooth[::-1])[::-1]
-        first = int(np.minimum(rise, 1.5 * fall).argmax())
+        passage = np.minimum(rise, 1.5 * fall)
+        first = int(passage.argmax())
+        if passage[first] <= 0:
+            return None
         after = (times_s > times_s[first]) & (times_s < times_s[first] + _ROUND_S)
         if after.sum() < 4 or times_s[-1] < times_s[first] + 0.6 * _ROUND_S:
             return None

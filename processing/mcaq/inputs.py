@@ -97,7 +97,7 @@ def _of(n: int, series: Sequence[Series], found: Sequence[Calibrated]) -> InputF
     if one.given_aif is not None:
         return input_function.given(one.given_aif)
     if one.aif is not None:
-        quick = _low_resolution(one.aif)
+        quick = _low_resolution(one.aif, mine.gain.residue)
         if quick is not None:
             return _aligned(quick, mine)[0]
     if one.state == "unknown":
@@ -124,7 +124,7 @@ def _aligned(theirs: InputFunction, mine: Calibrated) -> tuple[InputFunction, fl
     return replace(theirs, times_s=theirs.times_s + best), most
 
 
-def _low_resolution(aif: Series) -> InputFunction | None:
+def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
     """From a dual-sequence scan's quick images; ``None`` if no blood is found in them."""
     dynamic = usable_frames(aif)
     if dynamic.sum() < 8:
@@ -157,5 +157,6 @@ def _low_resolution(aif: Series) -> InputFunction | None:
         muscle_before=None,
         proton_density=plain,
         proton_density_is_sure=how.pd_flip_rad is not None,
+        known_residue=residue,
     )
     return input_function.from_blood(blood, times, gain, how, "low-resolution series")

@@ -77,17 +77,18 @@ def analyse(
         _hold_still(item)
     seconds["motion"], clock = time.perf_counter() - clock, time.perf_counter()
 
+    calibrated: list[inputs.Calibrated] = []
     for number, item in enumerate(list(work)):
         progress("segmentation", 0.6 + 0.15 * number / len(work))
         try:
             _draw(item)
+            calibrated.append(_calibrated(item))
         except segmentation.NotFound as error:
             refused.append(SeriesRefusal(item.series.uid, str(error)))
             work.remove(item)
     seconds["segmentation"], clock = time.perf_counter() - clock, time.perf_counter()
 
     results = []
-    calibrated = [_calibrated(item) for item in work]
     chosen = inputs.choose([item.series for item in work], calibrated)
     for number, item in enumerate(work):
         progress("flow", 0.75 + 0.25 * number / len(work))
@@ -179,10 +180,15 @@ def _draw(item: _Work) -> None:
 
 
 def _calibrated(item: _Work) -> inputs.Calibrated:
+    """What the slice's signal means. Raises NotFound if its blood saw no passage of contrast."""
     assert item.anatomy is not None and item.motion is not None and item.used is not None  # noqa: S101, PT018
-    return inputs.calibrate(
+    found = inputs.calibrate(
         item.series, item.motion.corrected, item.used, item.anatomy.labels, item.anatomy.blood
     )
+    # Before motion was corrected, blood that moves to and fro could pass for contrast.
+    if not found.blood.is_passage:
+        raise segmentation.NotFound(_NO_HEART)
+    return found
 
 
 def _result(

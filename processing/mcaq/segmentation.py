@@ -56,6 +56,7 @@ class Anatomy:
     lv_curve: F64
     blood: F32
     rv_direction: float | None
+    insertions_given: bool = False
 
 
 def segment(
@@ -87,6 +88,9 @@ def segment(
         shift = np.asarray(offset, dtype=np.float64)
         endocardium, epicardium = given.endocardium - shift, given.epicardium - shift
         cavity = _filled(lv.shape, endocardium)
+        if not cavity.any():
+            raise NotFound("The given inner contour holds no pixel. Draw it again.")
+        middle = _middle(cavity)
     else:
         cavity = _cavity(blood, lv, spacing_mm)
         middle = _middle(cavity)
@@ -109,9 +113,12 @@ def segment(
         None if rv is None else _direction(_middle(cavity), rv & ~wall & ~cavity, spacing_mm)
     )
     insertions = _given_insertions(given, offset)
+    insertions_given = insertions is not None
     if insertions is None and rv is not None:
-        insertions = _insertions(labels, middle, epicardium, spacing_mm)
-    return Anatomy(labels, endocardium, epicardium, insertions, lv_curve, blood, direction)
+        insertions = _insertions(labels, middle, spacing_mm)
+    return Anatomy(
+        labels, endocardium, epicardium, insertions, lv_curve, blood, direction, insertions_given
+    )
 
 
 def _filled(shape: tuple[int, int], contour: F64) -> NDArray[np.bool_]:
@@ -334,6 +341,11 @@ def _closed_path(cost: F64, most_step: int) -> NDArray[np.intp]:
         winner = choices.argmin(axis=0)
         back[ray] = np.arange(radii) - (winner - most_step)
         total = choices.min(axis=0) + (rolled[ray] if ray else 0)
+    if not np.isfinite(total[first]):
+        raise NotFound(
+            "No closed outer border of the heart muscle was found in this slice. Draw the "
+            "contours to analyse it."
+        )
     path = np.zeros(rays, dtype=np.intp)
     here = first
     here = back[0, here]
@@ -373,7 +385,6 @@ def _direction(
 def _insertions(
     labels: LabelArray,
     middle: tuple[float, float],
-    epicardium: F64,
     spacing_mm: tuple[float, float],
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """The two ends of the stretch along which RV blood lies against the wall.
@@ -384,12 +395,8 @@ def _insertions(
     rv = (labels == RV_BLOOD).astype(np.float64)
     beyond = _polar(rv, middle, spacing_mm)
     radii = np.arange(beyond.shape[1]) * _STEP_MM
-    edge = np.hypot(
-        (epicardium[:, 0] - middle[0]) * spacing_mm[0],
-        (epicardium[:, 1] - middle[1]) * spacing_mm[1],
-    )
-    if len(edge) != ANGLES:
-        return None
+    edge = _radius_of((labels == MYOCARDIUM) | (labels == LV_BLOOD), middle, spacing_mm)
+    epicardium = _contour(middle, edge, spacing_mm)
     near = (radii[None] > edge[:, None]) & (radii[None] < edge[:, None] + 9)
     touching = (beyond * near).max(axis=1) > 0.5
     if not 6 <= touching.sum() <= 0.7 * ANGLES:

@@ -29,15 +29,17 @@ def aha_map(anatomy: Anatomy, level: Level) -> tuple[LabelArray, bool]:
     middle = (float(cavity[0]), float(cavity[1]))
     anterior, septum, told = _septum(anatomy, middle)
     rows, cols = np.nonzero(labels == MYOCARDIUM)
-    angle = np.arctan2(-(rows - middle[0]), cols - middle[1])
+    angle = np.arctan2(-(rows - middle[0]), cols - middle[1]) - anterior
+    # Seen from the base the picture is mirrored: the septum then lies clockwise.
+    along = (angle if septum > 0 else -angle) % _TURN
+    septum = abs(septum)
     aha = np.zeros(labels.shape, dtype=np.uint8)
     if level == "apical":
         # The septum's quarter lies about the middle of the septum.
-        start = anterior + septum / 2 - np.pi / 4
-        quarter = np.floor(((angle - start) % _TURN) / (_TURN / 4)).astype(int) % 4
+        from_quarter = (along - septum / 2 + np.pi / 4) % _TURN
+        quarter = np.floor(from_quarter / (_TURN / 4)).astype(int) % 4
         numbers = np.array([14, 15, 16, 13])[quarter]
     else:
-        along = (angle - anterior) % _TURN
         in_septum = along < septum
         part = np.where(
             in_septum,
@@ -50,10 +52,15 @@ def aha_map(anatomy: Anatomy, level: Level) -> tuple[LabelArray, bool]:
 
 
 def _septum(anatomy: Anatomy, middle: tuple[float, float]) -> tuple[float, float, bool]:
-    """Angle of the anterior insertion and the septum's extent, radians anticlockwise."""
+    """Angle of the anterior insertion and the septum's extent, radians anticlockwise.
+
+    The extent is negative in a mirrored picture, which only a person's insertions can tell.
+    """
     if anatomy.insertions is not None:
         anterior = angle_of(anatomy.insertions[0], middle)
         extent = (angle_of(anatomy.insertions[1], middle) - anterior) % _TURN
+        if anatomy.insertions_given:
+            return anterior, extent if extent <= np.pi else extent - _TURN, True
         if _SEPTUM_AT_LEAST <= extent <= _SEPTUM_AT_MOST:
             return anterior, extent, True
         centre = anterior + extent / 2 if extent < np.pi else anterior + extent / 2 - np.pi

@@ -17,6 +17,7 @@ from processing.mcaq.series import (
     SegmentFlow,
 )
 from tests.mcaq.flow_scene import known
+from tests.mcaq.scene import Scene
 
 FRAMES = 36
 
@@ -428,3 +429,28 @@ def test_gaps_in_time_are_told(stress):
     assert "time_gaps" in names(found)
     assert all(flag.sentence.endswith(".") for flag in found.quality)
     assert all(flag.severity in ("info", "warning", "error") for flag in found.quality)
+
+
+def test_contours_without_insertions_are_numbered_by_the_picture():
+    scene = Scene(frames=40)
+    result = analyse(
+        scene.series(scene.film(noise=4), given_contours=scene.contours(insertions=False))
+    )
+    (one,) = result.series
+    assert sorted(n for n, flow in one.segments.items() if flow.mbf is not None) == list(
+        range(7, 13)
+    )
+    assert "insertions_assumed" not in names(one)
+
+
+@pytest.mark.parametrize(("seed", "breathing"), [(3, "free"), (2, "free"), (2, "gasp")])
+def test_breathing_without_contrast_is_no_passage(seed, breathing):
+    """Films of almost no dose: what goes up and down in them is breath, and no flow comes of it."""
+    study = make_study(
+        seed, states=("rest",), levels=("mid",), rows=96, cols=80, frames=40, dose=1e-6,
+        breathing=breathing,
+    )  # fmt: skip
+    result = analyse(*study.series)
+    assert not result.series
+    (refusal,) = result.refused
+    assert "contrast" in refusal.reason or "Draw the contours" in refusal.reason

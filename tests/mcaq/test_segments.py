@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,6 +86,35 @@ def test_the_usual_picture():
 
     assert [at(basal, turn) for turn in (90, 150, 210, 270, 330, 30)] == [1, 2, 3, 4, 5, 6]
     assert [at(apical, turn) for turn in (90, 180, 270, 0)] == [13, 14, 15, 16]
+
+
+def test_a_mirrored_picture_is_numbered_clockwise():
+    """Seen from the base the anterior insertion lies below; only a person's points can tell."""
+    scene = Scene(rv_angle=np.pi, septum=np.radians(120), frames=24)
+    given = scene.contours()
+    mirrored = replace(
+        given,
+        rv_insertion_anterior=given.rv_insertion_inferior,
+        rv_insertion_inferior=given.rv_insertion_anterior,
+    )
+    anatomy = segmentation.segment(
+        scene.film(noise=4),
+        scene.times_s,
+        scene.centre,
+        scene.rv_centre,
+        scene.spacing_mm,
+        mirrored,
+    )
+    basal, told = segments.aha_map(anatomy, "basal")
+    apical, _ = segments.aha_map(anatomy, "apical")
+
+    def at(picture, degrees):
+        row, col = scene.point(np.radians(degrees), scene.endo_mm + scene.wall_mm / 2)
+        return picture[round(row), round(col)]
+
+    assert told
+    assert [at(basal, turn) for turn in (270, 210, 150, 90, 30, 330)] == [1, 2, 3, 4, 5, 6]
+    assert [at(apical, turn) for turn in (270, 180, 90, 0)] == [13, 14, 15, 16]
 
 
 @pytest.mark.parametrize("direction", range(0, 360, 90))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+from collections.abc import Iterable
+from pathlib import Path
 
 from allauth.account.models import EmailAddress
+from django.core.files.base import ContentFile
 
 from accounts.models import Membership, Trust, User
 from accounts.roles import Role
-from studies.models import Result, SegmentFlow, Study
+from studies.models import Result, SegmentFlow, StoredFile, Study
 
 PASSWORD = "a-long-enough-password-7"
 _numbers = itertools.count(1)
@@ -70,6 +74,17 @@ def make_result(study: Study, *, mbf: float = 1.5) -> Result:
                 ischaemic=False if state == "stress" else None,
             )  # fmt: skip
     return result
+
+
+def store_source(study: Study, files: Iterable[tuple[str, bytes]]) -> None:
+    """Put images into storage as the study's source."""
+    for name, data in files:
+        stored = StoredFile(
+            study=study, kind=StoredFile.Kind.SOURCE, folder="source", name=Path(name).name,
+            content_type="application/dicom", size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )  # fmt: skip
+        stored.file.save(name, ContentFile(data))
 
 
 def _series(state: str, mbf: float) -> dict[str, object]:

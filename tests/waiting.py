@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+#: For a study; a machine with much else to do takes that long.
+ANALYSIS_SECONDS = 180
 _BETWEEN_SECONDS = 0.05
 
 Found = TypeVar("Found")

@@ -17,8 +17,8 @@ from processing.phantom_dicom import write_study
 from scripts.visitor import Visitor
 from tests.browser.people import FRAMES, NAME, NEWCOMER, PASSWORD, register, sign_in
 from tests.browser.server import Site, running_site
-from tests.browser.waiting import ANALYSIS_SECONDS, wait_for
 from tests.browser.watch import OpenPage, Watch
+from tests.waiting import ANALYSIS_SECONDS, wait_for
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

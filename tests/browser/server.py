@@ -25,7 +25,7 @@ from psycopg2 import sql
 from scripts import postgres
 from scripts.processes import Children
 from scripts.steps import CHECKOUT, run
-from tests.browser.waiting import wait_for
+from tests.waiting import wait_for
 
 START_SECONDS = 60
 DRAIN_SECONDS = 15

@@ -18,8 +18,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.people import FRAMES, PASSWORD, register, sign_in
 from tests.browser.server import Site
-from tests.browser.waiting import ANALYSIS_SECONDS, wait_for
 from tests.dicom.make import CT, image
+from tests.waiting import ANALYSIS_SECONDS, wait_for
 
 #: What the invented patient's files say of her; none of it may come out again.
 SECRETS = (

@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.people import FRAMES
-from tests.browser.waiting import ANALYSIS_SECONDS, wait_for
 from tests.browser.watch import OpenPage
 from tests.dicom.make import film, save
+from tests.waiting import ANALYSIS_SECONDS, wait_for
 
 MOST_TABS = 150
 

@@ -17,7 +17,7 @@ from accounts.models import AuditEvent
 from processing import child, runs, tasks
 from processing.models import Run
 from studies.models import StoredFile
-from tests.people import make_result, make_study, make_trust, make_user
+from tests.people import make_result, make_study, make_trust, make_user, store_source
 from tests.processing.odd_engines import SECRET
 
 pytestmark = pytest.mark.django_db
@@ -34,13 +34,7 @@ def installed(python, tmp_path, monkeypatch):
 def study(phantom_files):
     """The phantom as its images lie in storage."""
     study = make_study(make_trust())
-    for name, data in phantom_files:
-        stored = StoredFile(
-            study=study, kind=StoredFile.Kind.SOURCE, folder="source", name=Path(name).name,
-            content_type="application/dicom", size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )  # fmt: skip
-        stored.file.save(name, ContentFile(data))
+    store_source(study, phantom_files)
     return study
 
 

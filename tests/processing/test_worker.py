@@ -35,7 +35,7 @@ from scripts.steps import CHECKOUT
 from studies import uploads
 from studies.models import StoredFile, Study, Upload, UploadItem
 from studies.tasks import ingest_upload
-from tests.people import make_trust, make_user
+from tests.people import make_trust, make_user, store_source
 from tests.processing.odd_engines import SECRET
 from tests.waiting import wait_for
 
@@ -225,13 +225,7 @@ def assert_one_sound_result(study: Study) -> None:
 def study(database, phantom_files, user) -> Study:
     """The phantom's images in storage, not yet asked to be analysed."""
     study = Study.objects.create(trust=user.trust, study_uid=f"2.25.{user.pk}")
-    for name, data in phantom_files:
-        stored = StoredFile(
-            study=study, kind=StoredFile.Kind.SOURCE, folder="source", name=Path(name).name,
-            content_type="application/dicom", size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )  # fmt: skip
-        stored.file.save(name, ContentFile(data))
+    store_source(study, phantom_files)
     return study
 
 

@@ -23,8 +23,13 @@ F32 = NDArray[np.float32]
 
 #: The farthest a frame's heart may lie from another's, mm.
 _FARTHEST_MM = 40.0
-_GRID_MM = 26.0
+#: The heart's window in the graph, and in the refinement (standard deviations, mm).
+_GRAPH_WINDOW_MM, _REFINE_WINDOW_MM = 25.0, 30.0
+_GRID_MM = 36.0
 _REFINE_ROUNDS = 3
+#: How much of the refinement's shift of the whole heart is taken back: a reference made from the
+#: film itself takes part of a slow drift for contrast, the graph of all pairs does not.
+_GRAPH_WINS, _HEART_MM = 0.6, 18.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,11 @@ def correct(
     rooted = np.sqrt(np.maximum(film, 0)).astype(np.float32)
     middle = (centre[0] - window[0].start, centre[1] - window[1].start)
     shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
-    weight = _heart_weight(shape, middle, spacing_mm)
+    weight = _heart_weight(shape, middle, spacing_mm, _REFINE_WINDOW_MM)
     before = _roughness(_crop(rooted, window), weight, references)
 
-    shifts = _graph_shifts(rooted, window, weight, spacing_mm, references)
+    narrow = _heart_weight(shape, middle, spacing_mm, _GRAPH_WINDOW_MM)
+    shifts = _graph_shifts(rooted, window, narrow, spacing_mm, references)
     field = np.broadcast_to(shifts[:, :, None, None], (len(film), 2, *shape)).astype(np.float32)
     stages: list[str] = []
     moved = warp(rooted, field, window)
@@ -72,6 +78,9 @@ def correct(
         field = np.zeros_like(field)
         now = before
     refined = _refine(rooted, field, window, weight, spacing_mm, references)
+    heart = _heart_weight(shape, middle, spacing_mm, _HEART_MM)
+    taken = ((refined - field) * (heart / heart.sum())).sum(axis=(2, 3), keepdims=True)
+    refined -= np.float32(_GRAPH_WINS) * taken
     after = _roughness(warp(rooted, refined, window), weight, references)
     if after < 0.995 * now:
         field, now = refined, after
@@ -98,12 +107,15 @@ def _crop(film: F32, window: tuple[slice, slice]) -> F32:
 
 
 def _heart_weight(
-    shape: tuple[int, int], middle: tuple[float, float], spacing_mm: tuple[float, float]
+    shape: tuple[int, int],
+    middle: tuple[float, float],
+    spacing_mm: tuple[float, float],
+    width_mm: float,
 ) -> F32:
     """A Gaussian window on the heart, so that chest wall and diaphragm have no say."""
     rows, cols = np.mgrid[: shape[0], : shape[1]]
     distance = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
-    return np.asarray(np.exp(-distance / (2 * 30.0**2)), dtype=np.float32)
+    return np.asarray(np.exp(-distance / (2 * width_mm**2)), dtype=np.float32)
 
 
 def _roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
@@ -142,8 +154,8 @@ def _graph_shifts(
 
 
 def _features(frames: F32, factor: int) -> F32:
-    """Strength of edges, saturating: |∇I| / √(|∇I|² + P65²); blind to the sign of contrast."""
-    smooth = ndimage.gaussian_filter(frames, (0, 1.0, 1.0))
+    """Strength of edges, saturating: |∇I| / √(|∇I|² + P50²); blind to the sign of contrast."""
+    smooth = ndimage.gaussian_filter(frames, (0, 0.7, 0.7))
     if factor > 1:
         rows = smooth.shape[1] // factor * factor
         cols = smooth.shape[2] // factor * factor
@@ -152,7 +164,7 @@ def _features(frames: F32, factor: int) -> F32:
             axis=(2, 4)
         )
     slope = np.gradient(smooth, axis=1) ** 2 + np.gradient(smooth, axis=2) ** 2
-    usual = np.percentile(slope, 65, axis=(1, 2), keepdims=True) + 1e-9
+    usual = np.percentile(slope, 50, axis=(1, 2), keepdims=True) + 1e-9
     return np.asarray(np.sqrt(slope / (slope + usual)), dtype=np.float32)
 
 
@@ -232,7 +244,7 @@ def _solve_graph(shift: NDArray[np.float64], score: NDArray[np.float64]) -> NDAr
     count = len(score)
     back = shift.transpose(1, 0, 2)
     disagreement = ((shift + back) ** 2).sum(axis=2)
-    base = score**4 * score.T**4 / (1 + disagreement)
+    base = score**8 * score.T**8 / (1 + disagreement)
     np.fill_diagonal(base, 0)
     measured = 0.5 * (shift - back)
     weight = base.copy()

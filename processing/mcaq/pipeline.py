@@ -175,6 +175,7 @@ def _draw(item: _Work) -> None:
         item.series.pixel_spacing_mm,
         item.series.given_contours,
         start,
+        item.series.level,
     )
     item.seconds += time.perf_counter() - started
 

@@ -76,22 +76,20 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
         slice(one.offset[1], one.offset[1] + cols),
     )
     labels = truth.segmentation[here]
-    found.overlap.append(
-        tuple(  # type: ignore[arg-type]
-            dice(one.segmentation == kind, labels == kind)
-            for kind in (MYOCARDIUM, LV_BLOOD, RV_BLOOD)
-        )
-    )
     error = one.displacement[one.used] - truth.displacement[one.used][:, :, here[0], here[1]]
     heart = (labels == MYOCARDIUM) | (labels == LV_BLOOD)
     mean = error[:, :, heart].mean(axis=2)
     # A shift common to all frames only says which breath counts as rest.
-    mean -= np.median(mean, axis=0)
+    common = np.median(mean, axis=0)
+    mean -= common
+    found.overlap.append(
+        tuple(  # type: ignore[arg-type]
+            dice(one.segmentation == kind, _moved(labels == kind, -common))
+            for kind in (MYOCARDIUM, LV_BLOOD, RV_BLOOD)
+        )
+    )
     found.drift.append(float(np.sqrt((mean**2).sum(axis=1).mean())))
-    over_time = [
-        dice(_moved(labels == LV_BLOOD, step - np.median(mean, axis=0)), labels == LV_BLOOD)
-        for step in mean
-    ]
+    over_time = [dice(_moved(labels == LV_BLOOD, step), labels == LV_BLOOD) for step in mean]
     found.lv_over_time.append(float(np.mean(over_time)))
     found.lv_worst.append(min(over_time))
     known = np.isfinite(one.aif_mmol_l)
@@ -107,10 +105,13 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
         found.segments.append((series.state, true, flow.mbf, flow.low or 0.0, flow.high or 0.0))
         if series.state == "stress":
             found.marked.append((bool(flow.ischaemic), true < _TRUE_CUT))
-    blood = ndimage.gaussian_filter(truth.blood, 0.9)[here]
-    chosen = np.isfinite(one.mbf) & np.isfinite(truth.mbf[here]) & (blood < _FREE_OF_BLOOD)
-    chosen &= truth.wall[here] > 0.95
-    found.pixels.extend(zip(truth.mbf[here][chosen], one.mbf[chosen], strict=True))
+    blood, wall = (
+        ndimage.shift(share, -common, order=1)
+        for share in (ndimage.gaussian_filter(truth.blood, 0.9)[here], truth.wall[here])
+    )
+    true = ndimage.shift(truth.mbf[here], -common, order=0, cval=np.nan)
+    chosen = np.isfinite(one.mbf) & np.isfinite(true) & (blood < _FREE_OF_BLOOD) & (wall > 0.95)
+    found.pixels.extend(zip(true[chosen], one.mbf[chosen], strict=True))
 
 
 def _moved(mask: NDArray[np.bool_], by: F64) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from processing.mcaq.phantom import (
     signals,
     tissue,
 )  # fmt: skip
-from processing.mcaq.series import LV_BLOOD, MYOCARDIUM
+from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, RV_BLOOD
 
 #: One slice of one state, long enough for contrast to have filled the heart.
 SMALL = {"states": ("stress",), "levels": ("mid",), "rows": 64, "cols": 64, "frames": 30}
@@ -311,6 +311,17 @@ def test_people_of_the_wide_variety_are_as_different_as_patients():
     for who, heart in zip(people, hearts, strict=True):
         (front, _), _ = anatomy.Body(who).on_wall(0.0, who.fat_mm + 17)
         assert -(heart.epi_mm + 1.2 * heart.right_half[0]) > front
+
+
+@pytest.mark.parametrize("level", ["basal", "mid", "apical"])
+def test_people_of_the_wide_variety_have_two_ventricles(level):
+    for seed in range(40, 100, 12):
+        _, told = small(seed=seed, variety="wide", levels=(level,), rows=96, cols=96, frames=2)
+        right = told.segmentation == RV_BLOOD
+        assert right.sum() * 4.0 > 300
+        # In one piece, beside the septum's segments.
+        _, pieces = ndimage.label(ndimage.binary_closing(right, iterations=2))
+        assert pieces == 1
 
 
 def test_the_thick_septum_is_thick_in_the_picture():

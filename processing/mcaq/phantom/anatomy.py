@@ -222,9 +222,24 @@ def heart_level(who: Person, level: str, cutting: Cutting | None = None) -> Hear
         ),
         septal_mm=who.septal_mm,
     )
+    if who.cavity != 1:
+        usual = _with_room(usual, who.right)
     if cutting is None:
         return usual
     return _contracted(_elsewhere(usual, level, cutting.offset_mm), cutting.contraction)
+
+
+def _with_room(heart: HeartLevel, size: float) -> HeartLevel:
+    """The right ventricle spans from one insertion to the other and looks out beside the left.
+
+    size: of the right ventricle, 1 being usual: it reaches 16 mm out then.
+    """
+    out, across = (heart.epi_mm * f(heart.insertion_angle) for f in (np.cos, np.sin))
+    high = max(heart.right_half[1], float(across) / 0.94 + 1.7)
+    # Its ellipse passes the insertions, and its middle lies so much further out than they do.
+    beyond = float(np.sqrt(1 - min(across / (high - 1.7), 0.98) ** 2))
+    deep = (heart.epi_mm + heart.septal_mm - float(out) + 16 * size) / (1 + beyond)
+    return replace(heart, right_half=(max(heart.right_half[0], deep), high))
 
 
 def _elsewhere(heart: HeartLevel, level: str, offset_mm: float) -> HeartLevel:

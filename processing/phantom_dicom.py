@@ -147,7 +147,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     counts = (chosen.pd_frames, chosen.deep_breaths, chosen.mistriggered, chosen.corrupted)
     if chosen.seed < 0 or chosen.frames < 2 or min(counts) < 0:
-        print("Seed and frames must be positive; a film has at least 2 frames.", file=sys.stderr)
+        print(
+            "Seed, frames and other counts must be positive; a film has at least 2 frames.",
+            file=sys.stderr,
+        )
         return 2
     study = make_study(
         chosen.seed,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from processing.mcaq.phantom import Orientation, make_study
-from processing.phantom_dicom import VENDORS, write_study
+from processing.phantom_dicom import VENDORS, main, write_study
 from studies.dicom.frames import frames_of
 from studies.dicom.read import decode_pixels, read_file
 from studies.dicom.sort import sort_frames
@@ -51,3 +51,10 @@ def test_state_and_level_are_right(study, vendor, tmp_path):
             picture = stored[frame.frame_number - 1]
             alike = np.corrcoef(np.ravel(picture), series.signal[n].ravel())[0, 1]
             assert alike > 0.999
+
+
+@pytest.mark.parametrize("option", ["--deep-breaths", "--mistriggered", "--corrupted"])
+def test_the_command_line_refuses_fewer_than_none(option, tmp_path, capsys):
+    assert main([str(tmp_path / "new"), option, "-1"]) == 2
+    assert "must be positive" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()

@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from processing import phantom_philips, phantom_vendors
-from processing.mcaq.phantom import PhantomStudy, make_study
+from processing.mcaq.phantom import Orientation, PhantomStudy, make_study
 
 VENDORS = ("siemens", "ge", "philips-enhanced")
 _STUDY_START = datetime(2024, 5, 14, 10, 12, 0)
@@ -128,6 +128,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--dual-sequence", action="store_true", help="add low-resolution input series"
     )
     parser.add_argument("--pd-frames", type=int, default=0, help="proton-density frames first")
+    harder = parser.add_argument_group("what makes it harder")
+    harder.add_argument(
+        "--wide", action="store_true", help="a person unlike most, more neighbours of the heart"
+    )
+    harder.add_argument("--systolic", action="store_true", help="pictures taken in systole")
+    harder.add_argument("--turn", type=float, default=0.0, help="pictures turned, degrees")
+    harder.add_argument("--mirrored", action="store_true", help="pictures mirrored")
+    harder.add_argument("--deep-breaths", type=int, default=0, help="through the slice, a state")
+    harder.add_argument("--mistriggered", type=int, default=0, help="frames of a state")
+    harder.add_argument("--corrupted", type=int, default=0, help="frames of a film")
     chosen = parser.parse_args(arguments)
     if chosen.folder.exists() and (not chosen.folder.is_dir() or any(chosen.folder.iterdir())):
         print(
@@ -135,14 +145,25 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    if chosen.seed < 0 or chosen.frames < 2 or chosen.pd_frames < 0:
-        print("Seed and frames must be positive; a film has at least 2 frames.", file=sys.stderr)
+    counts = (chosen.pd_frames, chosen.deep_breaths, chosen.mistriggered, chosen.corrupted)
+    if chosen.seed < 0 or chosen.frames < 2 or min(counts) < 0:
+        print(
+            "Seed, frames and other counts must be positive; a film has at least 2 frames.",
+            file=sys.stderr,
+        )
         return 2
     study = make_study(
         chosen.seed,
         frames=chosen.frames,
         pd_frames=chosen.pd_frames,
         dual_sequence=chosen.dual_sequence,
+        variety="wide" if chosen.wide else "usual",
+        neighbours="rich" if chosen.wide else "usual",
+        phase="systolic" if chosen.systolic else "diastolic",
+        orientation=Orientation(chosen.turn, chosen.mirrored),
+        through_plane=chosen.deep_breaths,
+        mistriggered=chosen.mistriggered,
+        corrupted=chosen.corrupted,
     )
     written = write_study(study, chosen.folder, vendor=chosen.vendor)
     print(f"{len(written)} DICOM files")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,32 @@ TYPICAL: dict[str, dict[str, Any]] = {
     "pd": {"pd_frames": 3},
     "3 T": {"field_t": 3.0},
 }
+#: Some kinds need no more than this to show what they are there for.
+_STRESS: dict[str, Any] = {"states": ("stress",), "levels": ("basal", "mid")}
+_ONE: dict[str, Any] = {"states": ("stress",), "levels": ("mid",)}
 HARD: dict[str, dict[str, Any]] = {
     "gasp": {"noise": 10.0, "breathing": "gasp", "breathing_mm": 14.0},
     "hold then drift": {"breathing": "hold_then_drift", "breathing_mm": 14.0, "noise": 9.0},
     "coarse": {"rows": 128, "cols": 128, "pixel_mm": 2.6, "noise": 8.0, "breathing_mm": 12.0},
     "second injection": {"residual_mmol_l": 0.3, "noise": 8.0},
+    "deep breaths": {"through_plane": 4, **_STRESS},
+    "wrong triggers": {"mistriggered": 5, **_STRESS},
+    "systolic": {"phase": "systolic", **_STRESS},
+    "turned": {"orientation": "any", "off_centre_mm": (10.0, -20.0), **_STRESS},
+    "mirrored": {"orientation": "mirrored", **_STRESS},
+    "spoilt frames": {"corrupted": 5, **_STRESS},
+    "wide variety": {"variety": "wide", "neighbours": "rich", "normalised": 0.2, **_STRESS},
+    "two vessels": {"defect": "two", **_STRESS},
+    "low flow": {"flow": "low", "splenic_switch_off": False, **_ONE},
+    "dark rim": {"dark_rim": True, "defect": None, **_ONE},
 }
 _FIRST_SEED = 101
 #: A segment whose true stress flow lies below this is ischaemic.
 _TRUE_CUT = 2.0
 _FREE_OF_BLOOD = 0.01
+#: A slice that cuts the heart this far from its own place shows another part of it.
+_ELSEWHERE_MM = 4.0
+_NEAR_MM = 20.0
 
 
 @dataclass
@@ -50,12 +66,28 @@ class Found:
     pixels: list[tuple[float, float]] = field(default_factory=list)
     reserve: list[tuple[float, float]] = field(default_factory=list)
     refused: int = 0
+    centres: list[bool] = field(default_factory=list)
+    left_out: dict[str, list[bool]] = field(default_factory=dict)
+    kinds: dict[str, Found] = field(default_factory=dict)
+
+    def take(self, other: Found) -> None:
+        """Add what was found on other phantoms."""
+        for one in fields(self):
+            mine, theirs = getattr(self, one.name), getattr(other, one.name)
+            if isinstance(mine, list):
+                mine.extend(theirs)
+            elif isinstance(mine, int):
+                setattr(self, one.name, mine + theirs)
+            elif one.name != "kinds":
+                for name, values in theirs.items():
+                    mine.setdefault(name, []).extend(values)
 
 
 def measure(kinds: dict[str, dict[str, Any]], seeds: int, said: Callable[[str], None]) -> Found:
     """Run the engine on ``seeds`` phantoms of each kind."""
-    found = Found()
+    every = Found()
     for number, (name, how) in enumerate(kinds.items()):
+        found = every.kinds[name] = Found()
         for seed in range(_FIRST_SEED + 10 * number, _FIRST_SEED + 10 * number + seeds):
             said(f"{name}, seed {seed}")
             study = make_study(seed, **how)
@@ -65,8 +97,11 @@ def measure(kinds: dict[str, dict[str, Any]], seeds: int, said: Callable[[str], 
             for series, truth in zip(study.series, study.truth, strict=True):
                 if series.uid in results:
                     _of_series(found, series, truth, results[series.uid])
+                else:
+                    found.centres.append(False)
             _of_reserve(found, study, dict(result.reserve))
-    return found
+        every.take(found)
+    return every
 
 
 def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResult) -> None:
@@ -75,6 +110,10 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
         slice(one.offset[0], one.offset[0] + rows),
         slice(one.offset[1], one.offset[1] + cols),
     )
+    _of_frames(found, truth, one)
+    centre = np.argwhere(one.segmentation == LV_BLOOD).mean(axis=0) + one.offset
+    away = (centre - truth.heart) * series.pixel_spacing_mm
+    found.centres.append(bool(np.hypot(*away) <= _NEAR_MM))
     labels = truth.segmentation[here]
     error = one.displacement[one.used] - truth.displacement[one.used][:, :, here[0], here[1]]
     heart = (labels == MYOCARDIUM) | (labels == LV_BLOOD)
@@ -112,6 +151,19 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
     true = ndimage.shift(truth.mbf[here], -common, order=0, cval=np.nan)
     chosen = np.isfinite(one.mbf) & np.isfinite(true) & (blood < _FREE_OF_BLOOD) & (wall > 0.95)
     found.pixels.extend(zip(true[chosen], one.mbf[chosen], strict=True))
+
+
+def _of_frames(found: Found, truth: SeriesTruth, one: SeriesResult) -> None:
+    """Which frames that show something else, and which good ones, took no part in the fit."""
+    dynamic = np.isfinite(one.aif_mmol_l)
+    groups = {
+        "of another part of the heart": np.abs(truth.through_plane) >= _ELSEWHERE_MM,
+        "of another phase": truth.mistriggered,
+        "spoilt": np.array([kind is not None for kind in truth.corrupted]),
+        "good": truth.usual,
+    }
+    for name, group in groups.items():
+        found.left_out.setdefault(name, []).extend((~one.used[group & dynamic]).tolist())
 
 
 def _moved(mask: NDArray[np.bool_], by: F64) -> NDArray[np.bool_]:
@@ -193,3 +245,30 @@ def figures(found: Found, where: str, *, hard: bool) -> Iterator[Figure]:
             "ischaemic segments, sensitivity + specificity", where, sum_of_both, 1.7, 1.9, True
         )
     yield Figure("series refused", where, float(found.refused), 0)
+    yield Figure(
+        "heart's centre within 20 mm, share", where, float(np.mean(found.centres)), 0.97, 1.0, True
+    )
+    for name, left_out in found.left_out.items():
+        if name == "good":
+            yield Figure("good frames left out, share", where, float(np.mean(left_out)), 0.05, 0.01)
+        elif left_out:
+            yield Figure(f"frames left out of those {name}", where, float(np.mean(left_out)))
+    if hard:
+        for kind, part in found.kinds.items():
+            yield from _of_kind(part, kind)
+
+
+def _of_kind(found: Found, kind: str) -> Iterator[Figure]:
+    """The few figures that tell which kind is hard, and why; none has a mark of its own."""
+    if not found.drift:
+        return
+    yield Figure("  LV drift, rms px", kind, float(np.sqrt(np.mean(np.square(found.drift)))))
+    muscle, left, _ = np.mean(found.overlap, axis=0)
+    yield Figure("  segmentation Dice, myocardium", kind, float(muscle))
+    yield Figure("  segmentation Dice, LV", kind, float(left))
+    true, mbf = np.array([row[1:3] for row in found.segments]).T
+    yield Figure("  MBF of AHA segments, NRMSE", kind, nrmse(mbf, true))
+    yield Figure("  MBF of AHA segments, bias", kind, bias(mbf, true))
+    marked, really = np.array(found.marked).T
+    if not really.all():
+        yield Figure("  healthy segments called ischaemic", kind, float(marked[~really].mean()))

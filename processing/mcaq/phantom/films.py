@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.mcaq.phantom import bloch, blood, flow, imaging, motion, signals, tissue
+from processing.mcaq.phantom import (
+    bloch,
+    blood,
+    damage,
+    flow,
+    imaging,
+    motion,
+    signals,
+    slices,
+    tissue,
+)  # fmt: skip
+from processing.mcaq.phantom.anatomy import Cutting
 from processing.mcaq.phantom.plan import Plan
 from processing.mcaq.phantom.slices import Slice
-from processing.mcaq.phantom.truth import SeriesTruth
+from processing.mcaq.phantom.truth import Damage, SeriesTruth
 from processing.mcaq.series import MYOCARDIUM, Acquisition, FrameRole, Series, State
 
 F32 = NDArray[np.float32]
@@ -38,14 +49,42 @@ def bolus(seed: int, state: str, before_s: float, dose: float) -> blood.BolusSha
     )
 
 
-def films(plan: Plan, state: State, slices: Sequence[Slice]) -> list[tuple[Series, SeriesTruth]]:
+@dataclass(frozen=True)
+class _State:
+    """What the films of one state share: beats, flow, contrast, and triggers that went wrong.
+
+    phases: of mis-triggered frames, how far towards the other end of the contraction, as a share.
+    seeds: of the state's generators; further numbers behind them make further generators.
+    """
+
+    name: State
+    how: flow.Perfusion
+    curves: signals.StateCurves
+    starts: F64
+    pd: NDArray[np.bool_]
+    phases: dict[int, float]
+    seeds: tuple[int, ...]
+
+    def rng(self, *more: int) -> np.random.Generator:
+        return np.random.default_rng([*self.seeds, *more])
+
+
+@dataclass(frozen=True)
+class _Move:
+    """How the heart lies in each frame (T,): in the plane, and how the slice cuts it."""
+
+    course: motion.Course
+    cuttings: tuple[Cutting, ...]
+
+
+def films(plan: Plan, state: State, chosen: Sequence[Slice]) -> list[tuple[Series, SeriesTruth]]:
     """Series and truth of each slice."""
     kind = "stress" if state == "stress" else "rest"
     rng = np.random.default_rng([plan.seed, _STATE_SEED[kind], 2])
     count = plan.frames + plan.pd_frames
     starts = motion.beats(rng, count + 1, _BEAT_S[kind])
-    how = flow.perfusion(plan.seed, kind, plan.defect)
-    flows = [_flows(how, one) for one in slices]
+    how = flow.perfusion(plan.seed, kind, plan.defects, plan.amount)
+    flows = [_flows(how, one) for one in chosen]
     shape = bolus(plan.seed, kind, float(starts[plan.pd_frames]), plan.dose)
     way = blood.circulate(shape, float(starts[-1]) + 3.0)
     least = min(float(one[one > 0].min()) for one in flows)
@@ -57,12 +96,21 @@ def films(plan: Plan, state: State, slices: Sequence[Slice]) -> list[tuple[Serie
         ),
         state=kind,
         residual=plan.residual,
+        switch_off=plan.switch_off,
     )
-    breaths = [plan.seed, _STATE_SEED[kind], 3]
-    return [
-        _film(plan, state, one, flows[n], how, curves, starts, n, breaths)
-        for n, one in enumerate(slices)
-    ]
+    seeds = (plan.seed, _STATE_SEED[kind])
+    # Contrast has hardly begun in the very first frames, and no film is judged by them.
+    late = np.arange(plan.pd_frames + 2, count)
+    shared = _State(
+        name=state,
+        how=how,
+        curves=curves,
+        starts=starts,
+        pd=np.arange(count) < plan.pd_frames,
+        phases=motion.other_phases(np.random.default_rng([*seeds, 34]), late, plan.mistriggered),
+        seeds=seeds,
+    )
+    return [_film(plan, shared, one, flows[n], n) for n, one in enumerate(chosen)]
 
 
 def _flows(how: flow.Perfusion, one: Slice) -> F32:
@@ -72,44 +120,97 @@ def _flows(how: flow.Perfusion, one: Slice) -> F32:
 
 
 def _film(
-    plan: Plan, state: State, one: Slice, flows: F32, how: flow.Perfusion,
-    curves: signals.StateCurves, starts: F64, number: int, breaths: list[int],
-) -> tuple[Series, SeriesTruth]:  # fmt: skip
+    plan: Plan, shared: _State, one: Slice, flows: F32, number: int
+) -> tuple[Series, SeriesTruth]:
     delay = _FIRST_DELAY_MS + _SLICE_DELAY_MS * number
-    when = np.round((starts[:-1] + delay / 1000) * 400) / 400
-    pd = np.arange(len(when)) < plan.pd_frames
+    when = np.round((shared.starts[:-1] + delay / 1000) * 400) / 400
     readout = _readout(plan.field)
     acquisition = _acquisition(plan, readout)
-    # The same breaths for all slices of a state: they are taken within one beat.
-    move = motion.course(
-        np.random.default_rng(breaths), when, plan.breathing, plan.breathing_mm
-    )  # fmt: skip
-    noise = np.random.default_rng([*breaths, number])
+    move = _moves(plan, one, shared, when)
     camera = imaging.Camera(
-        one.grid, one.sensitivity, (one.grid.rows, one.grid.cols), (1.0, 0.82), plan.noise
-    )
-    drawn = _drawn(plan, one, move)
-    still = _still(plan, one, flows, how, curves, when, pd, readout)
-    signal = camera.film(still, drawn, noise)
-    uid = f"2.25.{_number(plan.seed, _STATE_SEED[curves.state], number)}"
+        one.grid, one.sensitivity, (one.grid.rows, one.grid.cols),
+        (0.6, 0.45) if plan.dark_rim else (1.0, 0.82), plan.noise, plan.normalised, plan.dark_rim,
+    )  # fmt: skip
+    drawn = _drawn(one, move.course)
+    still, areas = _film_at_rest(plan, shared, one, flows, move, when, readout)
+    signal = camera.film(still, drawn, shared.rng(3, number))
+    wrong = damage.chosen(shared.rng(35, number), np.flatnonzero(~shared.pd), plan.corrupted)
+    for frame, kind in wrong.items():
+        signal[frame] = damage.done(signal[frame], kind, plan.noise, shared.rng(36, number, frame))
+    uid = f"2.25.{_number(*shared.seeds, number)}"
     times = when - when[0]
-    roles: tuple[FrameRole, ...] = tuple("pd" if first else "dynamic" for first in pd)
+    roles: tuple[FrameRole, ...] = tuple("pd" if first else "dynamic" for first in shared.pd)
     series = Series(
         uid=uid,
         signal=signal,
         times_s=times,
         roles=roles,
-        state=state,
+        state=shared.name,
         level=one.level,
         pixel_spacing_mm=(plan.grid.pixel_mm, plan.grid.pixel_mm),
         acquisition=acquisition,
     )
     if plan.dual:
-        series = replace(
-            series, aif=_input_series(plan, one, flows, how, curves, starts, pd, breaths, series)
-        )
-    truth = _truth(plan, one, flows, how, curves, when, move, starts, delay, series)
+        series = replace(series, aif=_input_series(plan, shared, one, flows, series))
+    rim = _rim(plan, shared, one, still, when, camera)
+    truth = _truth(plan, shared, one, flows, when, move, delay, series, areas, wrong, rim)
     return series, truth
+
+
+def _moves(plan: Plan, one: Slice, shared: _State, when: F64) -> _Move:
+    """Breaths by the time of each frame: one row of them for all slices of a state."""
+    course = motion.course(shared.rng(3), when, plan.breathing, plan.breathing_mm)
+    down, offset = motion.deep_breaths(
+        shared.rng(33), when, plan.deep_breaths, slices.DOWN_ALONG_AXIS
+    )
+    if plan.deep_breaths:
+        # What goes along the axis is missing in the plane.
+        in_plane = np.sqrt(1 - slices.DOWN_ALONG_AXIS**2)
+        course = replace(course, down_mm=course.down_mm + in_plane * down)
+    usual = plan.usual_cut.contraction
+    other = 1.0 - usual
+    contraction = np.full(len(when), usual)
+    for frame, share in shared.phases.items():
+        contraction[frame] = usual + share * (other - usual)
+    return _Move(
+        course,
+        tuple(Cutting(float(o), float(c)) for o, c in zip(offset, contraction, strict=True)),
+    )
+
+
+def _film_at_rest(
+    plan: Plan, shared: _State, one: Slice, flows: F32, move: _Move, when: F64,
+    readout: bloch.Readout,
+) -> tuple[F32, F64]:  # fmt: skip
+    """The film without motion in the plane on the fine grid, (T, P); areas of the left ventricle's
+    cavity and wall in each frame, (2, T) mm²."""
+    areas = np.repeat(np.array(one.areas_mm2)[:, None], len(when), axis=1)
+    still = _still(plan, shared, one, flows, when, shared.pd, readout)
+    for cutting in dict.fromkeys(move.cuttings):
+        if cutting == plan.usual_cut:
+            continue
+        here = np.array([each == cutting for each in move.cuttings])
+        other = slices.cut(plan, one.level, cutting)
+        still[here] = _still(
+            plan, shared, other, _flows(shared.how, other), when[here], shared.pd[here], readout
+        )
+        areas[:, here] = np.array(other.areas_mm2)[:, None]
+    return still, areas
+
+
+def _rim(
+    plan: Plan, shared: _State, one: Slice, still: F32, when: F64, camera: imaging.Camera
+) -> NDArray[np.bool_]:
+    """Wall that is darker in the picture than in one of a whole k-space, by the brightest blood."""
+    muscle = one.labels == MYOCARDIUM
+    if not plan.dark_rim:
+        return np.zeros_like(muscle)
+    brightest = int(np.argmax(shared.curves.blood(shared.curves.circulation.left, when)))
+    # A camera without noise draws nothing from its generator.
+    frame, no_noise = still[brightest][None], shared.rng(37)
+    shown = replace(camera, noise=0.0).film(frame, None, no_noise)[0]
+    whole = replace(camera, noise=0.0, coverage=(1.0, 1.0), cut_off=False)
+    return np.asarray(muscle & (shown < 5 / 6 * whole.film(frame, None, no_noise)[0]))
 
 
 def _readout(field: float) -> bloch.Readout:
@@ -140,10 +241,11 @@ def _acquisition(plan: Plan, readout: bloch.Readout) -> Acquisition:
 
 
 def _still(
-    plan: Plan, one: Slice, flows: F32, how: flow.Perfusion, curves: signals.StateCurves,
-    when: F64, pd: NDArray[np.bool_], readout: bloch.Readout,
+    plan: Plan, shared: _State, one: Slice, flows: F32, when: F64, pd: NDArray[np.bool_],
+    readout: bloch.Readout,
 ) -> F32:  # fmt: skip
-    """The film without motion on the fine grid, (T, P)."""
+    """Frames of one slice without motion on the fine grid, (T, P)."""
+    curves = shared.curves
     inside = np.flatnonzero(one.parts.wall > 0)
     grid = curves.muscle.mbf
     place = (flows[inside] - grid[0]) / (grid[1] - grid[0])
@@ -154,7 +256,9 @@ def _still(
 
     def of(frames: NDArray[np.bool_], way: bloch.Readout) -> F32:
         times = when[frames]
-        flat = signals.of_compartments(curves, times, way, plan.field, how.mean)
+        flat = signals.of_compartments(
+            curves, times, way, plan.field, shared.how.mean, one.parts.names
+        )
         film = flat @ one.parts.weights
         wall = signals.of_wall(curves, times, way, plan.field)
         film[:, inside] += share * (wall[:, lower] * (1 - upper) + wall[:, lower + 1] * upper)
@@ -162,6 +266,8 @@ def _still(
 
     if not pd.any():
         return of(~pd, readout)
+    if pd.all():
+        return of(pd, _without_saturation(readout))
     return np.concatenate([of(pd, _without_saturation(readout)), of(~pd, readout)])
 
 
@@ -170,49 +276,45 @@ def _heart_mm(one: Slice) -> tuple[float, float]:
     return one.parts.heart.epi_mm, 17.0
 
 
-def _drawn(plan: Plan, one: Slice, move: motion.Course) -> F64 | None:
-    """u on the knots, (T, 2, knots) mm, or None without motion."""
-    if plan.breathing == "none":
+def _drawn(one: Slice, move: motion.Course) -> F64 | None:
+    """u on the knots, (T, 2, knots) mm in the picture, or None without motion."""
+    if move.rests:
         return None
     x, y = (np.asarray(part, dtype=np.float64) for part in one.grid.knots_mm())
     field = motion.drawn_field(
         move, x.ravel()[None], y.ravel()[None], one.body.depth, *_heart_mm(one)
     )
-    return field.reshape(len(move.down_mm), 2, *x.shape)
+    return one.grid.in_picture(field).reshape(len(move.down_mm), 2, *x.shape)
 
 
 def _true_displacement(plan: Plan, one: Slice, move: motion.Course) -> F32:
     frames = len(move.down_mm)
-    if plan.breathing == "none":
+    if move.rests:
         return np.zeros((frames, 2, plan.grid.rows, plan.grid.cols), dtype=np.float32)
     x, y = (np.asarray(part, dtype=np.float64) for part in one.grid.knots_mm())
     field = motion.true_field(move, x.ravel(), y.ravel(), one.body.depth, *_heart_mm(one))
-    knots = field.reshape(frames, 2, *x.shape) / plan.grid.pixel_mm
+    knots = one.grid.in_picture(field).reshape(frames, 2, *x.shape) / plan.grid.pixel_mm
     return one.grid.refine(knots, 1)
 
 
 def _input_series(
-    plan: Plan, one: Slice, flows: F32, how: flow.Perfusion, curves: signals.StateCurves,
-    starts: F64, pd: NDArray[np.bool_], breaths: list[int], tissue_series: Series,
-) -> Series:  # fmt: skip
+    plan: Plan, shared: _State, one: Slice, flows: F32, tissue_series: Series
+) -> Series:
     """The low-resolution input series: the same beats, a moment earlier, a short saturation."""
     readout = bloch.Readout(
         24.0, 8.0, 1.6, 0.8, 8, signals.R1[plan.field], signals.R2[plan.field]
     )  # fmt: skip
-    when = np.round((starts[:-1] + _INPUT_DELAY_MS / 1000) * 400) / 400
-    move = motion.course(
-        np.random.default_rng(breaths), when, plan.breathing, plan.breathing_mm
-    )  # fmt: skip
+    when = np.round((shared.starts[:-1] + _INPUT_DELAY_MS / 1000) * 400) / 400
+    move = _moves(plan, one, shared, when)
     matrix = tuple(2 * round(size / _INPUT_COARSER / 2) for size in (one.grid.rows, one.grid.cols))
     camera = imaging.Camera(
-        one.grid, one.sensitivity, (matrix[0], matrix[1]), (1.0, 1.0), plan.noise / 2
-    )
-    still = _still(plan, one, flows, how, curves, when, pd, readout)
-    signal = camera.film(
-        still, _drawn(plan, one, move), np.random.default_rng([*breaths, 99, *matrix])
-    )
+        one.grid, one.sensitivity, (matrix[0], matrix[1]), (1.0, 1.0), plan.noise / 2,
+        plan.normalised,
+    )  # fmt: skip
+    still, _ = _film_at_rest(plan, shared, one, flows, move, when, readout)
+    signal = camera.film(still, _drawn(one, move.course), shared.rng(3, 99, *matrix))
     return Series(
-        uid=f"2.25.{_number(plan.seed, _STATE_SEED[curves.state], 50)}",
+        uid=f"2.25.{_number(*shared.seeds, 50)}",
         signal=signal,
         times_s=when - when[0],
         roles=tissue_series.roles,
@@ -227,19 +329,21 @@ def _input_series(
 
 
 def _truth(
-    plan: Plan, one: Slice, flows: F32, how: flow.Perfusion, curves: signals.StateCurves,
-    when: F64, move: motion.Course, starts: F64, delay: float, series: Series,
+    plan: Plan, shared: _State, one: Slice, flows: F32, when: F64, move: _Move, delay: float,
+    series: Series, areas: F64, wrong: dict[int, Damage], rim: NDArray[np.bool_],
 ) -> SeriesTruth:  # fmt: skip
+    curves = shared.curves
     muscle = one.labels == MYOCARDIUM
     weighted = imaging.to_pixels(flows * one.parts.wall, one.grid)
     mbf = np.where(muscle, weighted / np.maximum(one.wall, 1e-3), np.nan).astype(np.float32)
-    healthy = flow.flow_map(replace(how, defect=None), one.level, one.parts.angle, one.parts.depth)
+    well = replace(shared.how, defects=(), mean=shared.how.healthy_mean)
+    healthy = flow.flow_map(well, one.level, one.parts.angle, one.parts.depth)
     usual = imaging.to_pixels(healthy * one.parts.wall, one.grid) / np.maximum(one.wall, 1e-3)
     return SeriesTruth(
         uid=series.uid,
         state=series.state,
         level=one.level,
-        displacement=_true_displacement(plan, one, move),
+        displacement=_true_displacement(plan, one, move.course),
         segmentation=one.labels,
         papillary=one.papillary,
         aha=one.aha,
@@ -259,8 +363,15 @@ def _truth(
         times_s=when - when[0],
         clock_s=_START_S[curves.state] + when,
         trigger_delay_ms=delay,
-        beat_ms=1000 * np.diff(starts),
+        beat_ms=1000 * np.diff(shared.starts),
         placement=one.placement,
+        through_plane=np.array([cutting.offset_mm for cutting in move.cuttings]),
+        mistriggered=np.isin(np.arange(len(when)), list(shared.phases)),
+        corrupted=tuple(wrong.get(n) for n in range(len(when))),
+        cavity_mm2=areas[0],
+        wall_mm2=areas[1],
+        dark_rim=rim,
+        heart=one.grid.origin,
     )
 
 

@@ -24,12 +24,56 @@ _COARSER = 4
 
 @dataclass(frozen=True)
 class Grid:
-    """rows, cols of the picture; pixel_mm; origin: row and column of the heart's centre."""
+    """rows, cols of the picture; pixel_mm; origin: row and column of the heart's centre.
+
+    turn_deg: how far the picture shows the body turned anticlockwise; mirrored: before that, as
+    in a looking glass. The coordinates that the grid gives are those of the upright body.
+    """
 
     rows: int
     cols: int
     pixel_mm: float
     origin: tuple[float, float]
+    turn_deg: float = 0.0
+    mirrored: bool = False
+
+    @property
+    def upright(self) -> bool:
+        return not self.mirrored and self.turn_deg % 360 == 0
+
+    @property
+    def axes(self) -> F64:
+        """(2, 2) orthogonal: (x, y) in the body is ``axes`` times (right, down) in the picture."""
+        if self.upright:
+            return np.eye(2)
+        turn = np.radians(self.turn_deg)
+        # A quarter of a turn is exact.
+        cos, sin = np.round([np.cos(turn), np.sin(turn)], 15)
+        turned = np.array([[cos, -sin], [sin, cos]])
+        return np.asarray(np.diag([-1.0 if self.mirrored else 1.0, 1.0]) @ turned)
+
+    def in_picture(self, field: F64) -> F64:
+        """Vectors (…, 2, n) of the body, down first, as vectors of the picture, down first."""
+        if self.upright:
+            return field
+        back = self.axes.T[::-1, ::-1]
+        return np.asarray(back @ field)
+
+    def seen_at(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Where the picture shows a point (x, y) of the body: mm right and down of the origin."""
+        if self.upright:
+            return point
+        right, down = self.axes.T @ point
+        return float(right), float(down)
+
+    def axes_mm(self) -> tuple[F32, F32]:
+        """The fine grid's columns and rows, mm right and down of the origin."""
+        half = (FINER - 1) / 2
+        down, right = (
+            (((np.arange(count * FINER) - half) / FINER) - start) * self.pixel_mm
+            for count, start in zip((self.rows, self.cols), self.origin, strict=True)
+        )
+        return right.astype(np.float32), down.astype(np.float32)
 
     def pixels_mm(self) -> tuple[F32, F32]:
         """x and y of each pixel, (rows, cols) mm from the heart's centre."""
@@ -51,6 +95,8 @@ class Grid:
         y = (rows.astype(np.float64) - self.origin[0]) * self.pixel_mm
         x = (cols.astype(np.float64) - self.origin[1]) * self.pixel_mm
         full_x, full_y = np.meshgrid(x, y)
+        if not self.upright:
+            full_x, full_y = np.einsum("ij,j...->i...", self.axes, np.stack([full_x, full_y]))
         return full_x.astype(np.float32), full_y.astype(np.float32)
 
     def refine(self, field: F64, finer: int) -> F32:
@@ -121,7 +167,8 @@ class Camera:
     matrix: rows and cols of the picture, which may be coarser than the grid.
     coverage: the acquired share of k-space along rows and columns. noise: standard deviation in
     signal units where sensitivity is 1. normalised: share of the coils' shading that the scanner
-    takes out again (with it goes noise).
+    takes out again (with it goes noise). cut_off: whether k-space ends as it was acquired, without
+    the usual soft filter, so that sharp borders ring in full.
     """
 
     grid: Grid
@@ -130,6 +177,7 @@ class Camera:
     coverage: tuple[float, float] = (1.0, 0.8)
     noise: float = 0.0
     normalised: float = 0.45
+    cut_off: bool = False
 
     def film(self, still: F32, moved: F64 | None, rng: np.random.Generator) -> F32:
         """Pictures (T, rows, cols) of a still film on the fine grid (T, P).
@@ -176,6 +224,8 @@ class Camera:
 
         def ends(frequency: F64, coverage: float) -> F64:
             edge = 0.5 * coverage
+            if self.cut_off:
+                return np.asarray(np.abs(frequency) < edge, dtype=np.float64)
             away = np.clip((edge - np.abs(frequency)) / (0.35 * edge), 0, 1)
             return np.asarray(0.15 * (away > 0) + 0.85 * np.sin(np.pi / 2 * away) ** 2)
 

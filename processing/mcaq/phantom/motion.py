@@ -4,6 +4,9 @@ A point of the motion-free picture lies elsewhere in the observed one. The film 
 field u, observed(y) = still(y + u(y)); the truth is its inverse d, still(x) = observed(x + d(x)),
 found by fixed-point iteration. Both in mm here. Breathing moves all that is inside the ribs, more
 near the diaphragm; the wall of the chest stays. The heart also fills more after a longer beat.
+
+A slice stays where it is while the heart moves along its own long axis as well, which no field in
+the plane can show: in a deep breath it cuts the heart elsewhere.
 """
 
 from __future__ import annotations
@@ -47,6 +50,11 @@ class Course:
     side_mm: F64
     filling: F64
 
+    @property
+    def rests(self) -> bool:
+        """Whether nothing moves in the plane."""
+        return not (self.down_mm.any() or self.side_mm.any() or self.filling.any())
+
 
 def course(
     rng: np.random.Generator, times_s: F64, breathing: Breathing, amplitude_mm: float
@@ -82,6 +90,42 @@ def course(
         amplitude_mm * np.interp(times_s, grid, side),
         filling if breathing != "none" else np.zeros(len(times_s)),
     )
+
+
+#: Steps in which a slice's place on the long axis is told and drawn.
+OFFSET_STEP_MM = 1.5
+
+
+def deep_breaths(
+    rng: np.random.Generator, times_s: F64, count: int, along_axis: float
+) -> tuple[F64, F64]:
+    """How far (T,) deep breaths move the heart down, and the slice along it to the apex, both mm.
+
+    Every other one is a breath pressed out, which moves the heart up. A deep breath moves the
+    domes by 44 mm (Gierada 1995) and the heart by six tenths of that (Danias 1999). along_axis:
+    share of a move downwards that goes along the heart's axis, to its apex.
+    """
+    lasts = float(times_s[-1] - times_s[0])
+    down = np.zeros(len(times_s))
+    for number in range(count):
+        # Spread over the film, none on the other.
+        share = (number + 0.5 + rng.uniform(-0.25, 0.25)) / count
+        when = times_s[0] + (0.12 + 0.82 * share) * lasts
+        deep = rng.uniform(21, 30) if number % 2 == 0 else -rng.uniform(14, 19)
+        down += deep * np.exp(-(((times_s - when) / rng.uniform(0.9, 1.3)) ** 2))
+    # The heart goes down, so what the slice cuts lay higher before, nearer the base.
+    offset = -along_axis * down
+    # Nought has no sign.
+    return down, OFFSET_STEP_MM * np.round(offset / OFFSET_STEP_MM) + 0.0
+
+
+def other_phases(
+    rng: np.random.Generator, frames: NDArray[np.intp], count: int
+) -> dict[int, float]:
+    """Which of these frames a wrong trigger takes in another phase of the beat, and how far it
+    lies towards the other end of the contraction, as a share."""
+    chosen = rng.choice(frames, size=min(count, len(frames)), replace=False)
+    return {int(frame): float(rng.choice([0.7, 1.0])) for frame in chosen}
 
 
 def drawn_field(move: Course, x: F64, y: F64, depth: Depth, heart_mm: float, wall_mm: float) -> F64:

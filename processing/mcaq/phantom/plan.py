@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from processing.mcaq.phantom.anatomy import Person
-from processing.mcaq.phantom.flow import Defect
+from processing.mcaq.phantom.anatomy import Cutting, Person
+from processing.mcaq.phantom.flow import Amount, Defect
 from processing.mcaq.phantom.imaging import Grid
 from processing.mcaq.phantom.motion import Breathing
 
@@ -19,7 +19,7 @@ class Plan:
     pd_frames: int
     grid: Grid
     who: Person
-    defect: Defect | None
+    defects: tuple[Defect, ...]
     breathing: Breathing
     breathing_mm: float
     noise: float
@@ -27,3 +27,11 @@ class Plan:
     dual: bool
     residual: float
     dose: float
+    usual_cut: Cutting
+    deep_breaths: int
+    mistriggered: int
+    corrupted: int
+    switch_off: bool
+    normalised: float
+    dark_rim: bool
+    amount: Amount

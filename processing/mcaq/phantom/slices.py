@@ -16,10 +16,11 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
 _FIRST = {"basal": 1, "mid": 7, "mid2": 7, "apical": 13}
-_FROM_BASE_MM = {"basal": 0.0, "mid": 18.0, "mid2": 27.0, "apical": 36.0}
 #: Towards the apex: left, to the front, down. The base lies the other way.
 _TO_APEX = np.array([0.72, -0.58, -0.38])
 _HEART_MM = np.array([52.0, -38.0, 24.0])
+#: Share of a move towards the feet that goes along the axis to the apex.
+DOWN_ALONG_AXIS = float(-_TO_APEX[2] / np.linalg.norm(_TO_APEX))
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,29 @@ class Slice:
     papillary: NDArray[np.bool_]
     placement: Placement
 
+    @property
+    def areas_mm2(self) -> tuple[float, float]:
+        """Of the left ventricle's cavity, papillary muscles included, and of its wall."""
+        fine = (self.grid.pixel_mm / imaging.FINER) ** 2
+        cavity = self.parts.cavity.sum(dtype=float) + self.parts.papillary.sum(dtype=float)
+        return float(cavity * fine), float(self.parts.wall.sum(dtype=float) * fine)
 
-def cut(plan: Plan, level: Level) -> Slice:
-    """Build one slice; the heart's centre wanders a little from base to apex."""
+
+def cut(plan: Plan, level: Level, cutting: anatomy.Cutting | None = None) -> Slice:
+    """Build one slice; the heart's centre wanders a little from base to apex.
+
+    cutting: how it cuts the heart, by default as the study's slices do as a rule.
+    """
     rng = np.random.default_rng([plan.seed, 4])
     slope = rng.uniform(-0.06, 0.06, size=2)
-    rows, cols = plan.grid.origin + slope * _FROM_BASE_MM[level] / plan.grid.pixel_mm
+    wander = plan.grid.in_picture(slope * anatomy.FROM_BASE_MM[level] / plan.grid.pixel_mm)
+    rows, cols = plan.grid.origin + wander
     grid = replace(plan.grid, origin=(float(rows), float(cols)))
     x, y = grid.fine_mm()
-    parts = anatomy.build(plan.who, level, x, y)
+    parts = anatomy.build(
+        plan.who, level, x, y, cutting or plan.usual_cut, plan.usual_cut,
+        (*grid.axes_mm(), grid.seen_at),
+    )  # fmt: skip
     body = anatomy.Body(plan.who)
     (front, _), (back, _) = body.on_wall(0.0, 0.0)
     wall = imaging.to_pixels(parts.wall, grid)
@@ -64,7 +79,7 @@ def cut(plan: Plan, level: Level) -> Slice:
         wall=wall,
         blood=blood,
         papillary=papillary > 0.5,
-        placement=_placement(grid, level),
+        placement=_placement(plan.grid, level),
     )
 
 
@@ -101,15 +116,21 @@ def _segments(
 
 
 def _placement(grid: imaging.Grid, level: Level) -> Placement:
-    """A left ventricle that points left, forwards and down; slices stand square on its axis."""
+    """A left ventricle that points left, forwards and down; slices stand square on its axis.
+
+    grid: that of the study, whose origin is the heart's centre at the base.
+    """
     apex = _TO_APEX / np.linalg.norm(_TO_APEX)
     feet = np.array([0.0, 0.0, -1.0])
     column = feet - (feet @ apex) * apex
     column /= np.linalg.norm(column)
     row = np.cross(column, -apex)
-    centre = _HEART_MM + apex * _FROM_BASE_MM[level]
+    # A turned or mirrored picture's directions are others of the same body.
+    (right_x, down_x), (right_y, down_y) = grid.axes
+    row, column = right_x * row + right_y * column, down_x * row + down_y * column
+    centre = _HEART_MM + apex * anatomy.FROM_BASE_MM[level]
     # All slices share one grid in the plane: only the heart's place in it differs.
-    middle = np.array([0.45 * grid.rows, 0.43 * grid.cols]) * grid.pixel_mm
+    middle = np.array(grid.origin) * grid.pixel_mm
     first = centre - middle[0] * column - middle[1] * row
     return Placement(_triple(first), _triple(row), _triple(column), 8.0)
 

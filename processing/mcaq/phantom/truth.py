@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from processing.mcaq.series import FloatArray, LabelArray, Level, Series, State
 
 F64 = NDArray[np.float64]
+Damage = Literal["ghost", "dark", "noise"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class SeriesTruth:
     flows, tissue_mmol_l: (b,) ml/min/g and (T, b) mmol per l of tissue for that flow.
     times_s: (T,) from the first frame. clock_s: (T,) from the study's start.
     trigger_delay_ms, beat_ms: delay after the R wave, and (T,) the beat of each frame.
+    through_plane: (T,) mm along the heart's long axis towards the apex from the slice's own place,
+        0 in most frames. Displacement is told for these as well, for what moved in the plane.
+    mistriggered: (T,) bool, taken in another phase of the beat than the other frames.
+    corrupted: (T,) what is wrong with a frame's picture as a whole, or None.
+    cavity_mm2, wall_mm2: (T,) area of the left ventricle's cavity with its papillary muscles, and
+        of its wall, as each frame cuts them; filling after longer beats is not in it.
+    dark_rim: (rows, cols) wall that finite k-space alone shows darker than it is by a sixth or
+        more when the cavity is brightest; marked in studies with such a rim only.
+    heart: row and column of the left ventricle's centre.
     """
 
     uid: str
@@ -66,6 +77,19 @@ class SeriesTruth:
     trigger_delay_ms: float
     beat_ms: F64
     placement: Placement
+    through_plane: F64
+    mistriggered: NDArray[np.bool_]
+    corrupted: tuple[Damage | None, ...]
+    cavity_mm2: F64
+    wall_mm2: F64
+    dark_rim: NDArray[np.bool_]
+    heart: tuple[float, float]
+
+    @property
+    def usual(self) -> NDArray[np.bool_]:
+        """(T,) frames that show what the others show: no mark of any kind."""
+        damaged = np.array([one is not None for one in self.corrupted])
+        return np.asarray((self.through_plane == 0) & ~self.mistriggered & ~damaged)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ F32 = NDArray[np.float32]
 
 #: The farthest a frame's heart may lie from another's, mm.
 _FARTHEST_MM = 40.0
+#: What is tried, in this order.
+STAGES = ("translation", "non-rigid")
 _GRID_MM = 26.0
 _REFINE_ROUNDS = 3
 

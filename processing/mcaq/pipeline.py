@@ -220,10 +220,13 @@ def _result(
         tried=motion.STAGES,
         stages=item.motion.stages,
     )
+    in_wall = evidence.blood_in_wall(item.motion.corrected, anatomy.labels, used)
     heart_pixels = int(np.isin(anatomy.labels, (MYOCARDIUM, LV_BLOOD)).sum())
     flags: list[Flag] = [
         *quality.of_time(one),
         *quality.of_motion(one, moved, item.dynamic, used, heart_pixels),
+        *quality.of_wall(in_wall),
+        *quality.of_flow(one.state, found.segments),
         *quality.of_anatomy(one, anatomy, told, item.heart.confidence if item.heart else 0.0),
         *quality.of_input(one, aif),
         *how.assumed,
@@ -257,6 +260,7 @@ def _result(
             "motion_stages": list(item.motion.stages),
             "roughness_before": item.motion.roughness[0],
             "roughness_after": item.motion.roughness[1],
+            "blood_in_wall": in_wall,
             "saturation_time_ms": how.saturation_time_s * 1000,
             "relaxivity_l_per_mmol_s": how.relaxivity,
             "t1_blood_ms": how.t1_blood_s * 1000,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from processing.mcaq import evidence, pipeline, quality
-from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, Flag, MotionEvidence
+from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, Flag, MotionEvidence, SegmentFlow
 from tests.mcaq.flow_scene import known
 from tests.mcaq.scene import Scene
 
@@ -110,6 +110,27 @@ def test_without_contrast_nothing_is_said_of_the_blood():
     assert np.isnan(size).all()
 
 
+def test_blood_in_muscle_is_found_where_the_cavity_was_drawn_too_small():
+    film = SCENE.film(noise=2.0)
+    assert evidence.blood_in_wall(film, labels_of(), ALL) == pytest.approx(0, abs=0.005)
+    labels = labels_of()
+    _, radius = SCENE.angle_and_radius()
+    drawn_mm = 12.0
+    labels[(labels == LV_BLOOD) & (radius > drawn_mm)] = MYOCARDIUM
+    # The pixel beside drawn blood is not asked.
+    start = (drawn_mm + SCENE.pixel_mm) ** 2
+    expected = (SCENE.endo_mm**2 - start) / (SCENE.epi_mm**2 - start)
+    assert evidence.blood_in_wall(film, labels, ALL) == pytest.approx(expected, abs=0.04)
+
+
+def test_without_blood_or_muscle_nothing_is_said_of_the_wall():
+    film = SCENE.film(noise=2.0)
+    for missing in (LV_BLOOD, MYOCARDIUM):
+        labels = labels_of()
+        labels[labels == missing] = 0
+        assert evidence.blood_in_wall(film, labels, ALL) is None
+
+
 # --- what the reader is told ---------------------------------------------------------------------
 STILL = MotionEvidence(
     displacement_mm=np.zeros((36, 2)),
@@ -181,6 +202,37 @@ def test_where_nothing_helped_it_matters_whether_the_heart_stands_still(least, s
     found = told(stages=(("translation", False), ("non-rigid", False)), overlap=overlap)
     assert set(found) == {"motion_not_corrected"}
     assert found["motion_not_corrected"].severity == severity
+
+
+@pytest.mark.parametrize(
+    ("share", "severity"), [(None, None), (0.01, None), (0.05, "warning"), (0.2, "error")]
+)
+def test_blood_in_the_drawn_muscle_is_told(share, severity):
+    flags = quality.of_wall(share)
+    assert [flag.severity for flag in flags] == ([severity] if severity else [])
+    if severity:
+        assert flags[0].sentence.startswith(f"{100 * share:.0f} % of the drawn heart muscle")
+
+
+@pytest.mark.parametrize(
+    ("state", "high", "severity"),
+    [
+        ("stress", {7: 5.5, 8: 4.9}, None),
+        ("rest", {7: 5.5}, "warning"),
+        ("stress", {12: 7.1}, "warning"),
+        ("stress", {7: 9.0, 12: 7.1}, "error"),
+        ("unknown", {7: 9.0, 8: 8.0, 12: 7.1}, "error"),
+    ],
+)
+def test_more_flow_than_muscle_has_is_told_with_its_segments(state, high, severity):
+    flows = {n: SegmentFlow(high.get(n, 1.0), None, None, None) for n in range(7, 13)}
+    flows[9] = SegmentFlow(None, None, None, None)
+    flags = quality.of_flow(state, flows)
+    assert [flag.severity for flag in flags] == ([severity] if severity else [])
+    if severity:
+        numbers = [str(n) for n in high]
+        assert f"Flow of {max(high.values()):.1f} ml/min/g in segment" in flags[0].sentence
+        assert all(number in flags[0].sentence for number in numbers)
 
 
 @pytest.mark.parametrize(

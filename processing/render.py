@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 FILM_WIDTH = 384
 FRAMES_PER_SECOND = 10
 _PICTURE_WIDTH = 512
-_PAPER, _INK, _QUIET = (16, 18, 20), (240, 242, 245), (168, 176, 184)
+PAPER, INK, QUIET = (16, 18, 20), (240, 242, 245), (168, 176, 184)
 
 
 def write_map(path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str) -> None:
@@ -31,7 +31,7 @@ def write_map(path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str) -> No
     rows, cols = mbf.shape
     scale = max(1.0, _PICTURE_WIDTH / cols)
     size = (round(cols * scale), round(rows * scale))
-    grey = _resized(_windowed(anatomy, *_window(anatomy, heart)), size)
+    grey = _resized(windowed(anatomy, *window(anatomy, heart)), size)
     inside = np.isfinite(mbf)
     coloured = np.asarray(
         Image.fromarray(colours(mbf, MBF_LOW, MBF_HIGH)).resize(size, Image.Resampling.NEAREST)
@@ -47,12 +47,12 @@ def _framed(picture: Bytes, title: str) -> Image.Image:
     """The picture with its title, colour bar and note."""
     height, width = picture.shape[:2]
     top, side, bottom = 40, 132, 34
-    image = Image.new("RGB", (width + side, height + top + bottom), _PAPER)
+    image = Image.new("RGB", (width + side, height + top + bottom), PAPER)
     image.paste(Image.fromarray(picture), (0, top))
     draw = ImageDraw.Draw(image)
-    draw.text((12, 20), title, fill=_INK, font=ImageFont.load_default(size=19), anchor="lm")
+    draw.text((12, 20), title, fill=INK, font=ImageFont.load_default(size=19), anchor="lm")
     draw.text(
-        (12, top + height + bottom // 2), INTENDED_USE, fill=_QUIET,
+        (12, top + height + bottom // 2), INTENDED_USE, fill=QUIET,
         font=ImageFont.load_default(size=13), anchor="lm",
     )  # fmt: skip
     _bar(image, draw, width + 26, top + 34, 22, height - 54)
@@ -64,17 +64,17 @@ def _bar(
 ) -> None:
     ramp = np.linspace(MBF_HIGH, MBF_LOW, height)[:, None].repeat(width, axis=1)
     image.paste(Image.fromarray(colours(ramp, MBF_LOW, MBF_HIGH)), (left, top))
-    draw.rectangle((left - 1, top - 1, left + width, top + height), outline=_QUIET)
+    draw.rectangle((left - 1, top - 1, left + width, top + height), outline=QUIET)
     font = ImageFont.load_default(size=15)
     for value in range(int(MBF_LOW), int(MBF_HIGH) + 1):
         y = top + round((MBF_HIGH - value) / (MBF_HIGH - MBF_LOW) * (height - 1))
-        draw.line((left + width, y, left + width + 5, y), fill=_QUIET)
-        draw.text((left + width + 10, y), str(value), fill=_INK, font=font, anchor="lm")
+        draw.line((left + width, y, left + width + 5, y), fill=QUIET)
+        draw.text((left + width + 10, y), str(value), fill=INK, font=font, anchor="lm")
     small = ImageFont.load_default(size=14)
-    draw.text((left - 14, top - 17), f"MBF ({MBF_UNIT})", fill=_INK, font=small, anchor="lm")
+    draw.text((left - 14, top - 17), f"MBF ({MBF_UNIT})", fill=INK, font=small, anchor="lm")
 
 
-def _window(values: F32, heart: Mask | None = None) -> tuple[float, float]:
+def window(values: F32, heart: Mask | None = None) -> tuple[float, float]:
     """Darkest and brightest grey of pictures (…, rows, cols), robust against a few odd pixels.
 
     heart: where it lies; fat near the coil may be brighter, and is cut off.
@@ -88,7 +88,7 @@ def _window(values: F32, heart: Mask | None = None) -> tuple[float, float]:
     return float(low), float(max(high, low + 1e-6))
 
 
-def _windowed(values: F32, low: float, high: float) -> Bytes:
+def windowed(values: F32, low: float, high: float) -> Bytes:
     scaled = np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1)
     return np.asarray((255 * scaled).round(), dtype=np.uint8)
 
@@ -106,12 +106,12 @@ def film_frames(corrected: F32, roles: tuple[str, ...], heart: Mask) -> Bytes:
     proton-density frames, far brighter, have their own.
     """
     dynamic = np.array([role == "dynamic" for role in roles])
-    shared = _window(corrected[dynamic] if dynamic.any() else corrected, heart)
+    shared = window(corrected[dynamic] if dynamic.any() else corrected, heart)
     rows, cols = corrected.shape[1:]
     # H.264 in 4:2:0 needs even sides.
     size = (FILM_WIDTH, max(2, 2 * round(rows * FILM_WIDTH / cols / 2)))
     pictures = [
-        _resized(_windowed(frame, *(shared if role == "dynamic" else _window(frame, heart))), size)
+        _resized(windowed(frame, *(shared if role == "dynamic" else window(frame, heart))), size)
         for frame, role in zip(corrected, roles, strict=True)
     ]
     return np.stack(pictures)

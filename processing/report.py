@@ -16,8 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing import render
-from processing.mcaq.series import Flag, Series, SeriesResult, StudyResult
+from processing import motion_pictures, render
+from processing.mcaq import quality
+from processing.mcaq.series import (
+    LV_BLOOD,
+    Flag,
+    MotionEvidence,
+    Series,
+    SeriesResult,
+    StudyResult,
+)
 from studies.dicom.sort import SortedSeries
 from studies.intended_use import INTENDED_USE
 
@@ -29,6 +37,7 @@ def series_entry(
 ) -> dict[str, Any]:
     """One entry of ``series``; ``more`` are findings from the reading of the files."""
     times = [float(time) for time in series.times_s]
+    findings = [*more, *result.quality]
     return {
         "folder": film.folder,
         "state": film.state,
@@ -65,8 +74,10 @@ def series_entry(
         },
         "quality": [
             {"flag": flag.name, "severity": flag.severity, "sentence": flag.sentence}
-            for flag in (*more, *result.quality)
+            for flag in findings
         ],
+        "light": _light(quality.light(findings)),
+        "motion": None if result.motion is None else _motion(result.motion),
         "seconds": result.seconds,
         "pixel_spacing_mm": list(film.frames[0].pixel_spacing_mm or ()) or None,
         "contours": {
@@ -76,6 +87,28 @@ def series_entry(
         "parameters": dict(result.parameters),
         "understood": list(film.reasons),
     }
+
+
+def _light(found: quality.Light) -> dict[str, str]:
+    return {"colour": found.colour, "sentence": found.sentence}
+
+
+def _motion(found: MotionEvidence) -> dict[str, Any]:
+    """``motion`` of an entry; millimetres to a hundredth, overlaps to a thousandth."""
+    before, after = found.roughness
+    return {
+        "displacement_mm": np.round(np.asarray(found.displacement_mm, np.float64), 2),
+        "folds": found.folds,
+        "roughness": {"before": before, "after": after},
+        "overlap": np.round(np.asarray(found.overlap, np.float64), 3),
+        "stages": [{"name": name, "used": used} for name, used in found.stages],
+        "sentence": quality.stages_sentence(found.stages),
+    }
+
+
+def _called(state: str, level: str) -> str:
+    """What a reader calls a series."""
+    return f"{'State unknown' if state == 'unknown' else state.capitalize()}, {level}"
 
 
 def _points(contour: NDArray[np.floating] | None) -> list[list[float]] | None:
@@ -119,6 +152,7 @@ def report(
         "engine": {"name": engine[0], "version": engine[1]},
         "intended_use": INTENDED_USE,
         "parameters": {**result.parameters, "protocol": dict(protocol)},
+        "light": _study_light(series, len(result.refused)),
         "seconds": dict(seconds),
         "peak_memory_bytes": peak_memory_bytes,
         "series": list(series),
@@ -129,6 +163,17 @@ def report(
     cleaned = _plain(whole)
     assert isinstance(cleaned, dict)  # noqa: S101
     return cleaned
+
+
+def _study_light(series: Sequence[Mapping[str, Any]], refused: int) -> dict[str, str]:
+    lights = [
+        (
+            _called(entry["state"], entry["level"]),
+            quality.Light(entry["light"]["colour"], entry["light"]["sentence"]),
+        )
+        for entry in series
+    ]
+    return _light(quality.study_light(lights, refused))
 
 
 def _plain(value: Any) -> Any:
@@ -162,13 +207,42 @@ def write_series(folder: Path, film: SortedSeries, series: Series, result: Serie
     _write_aif(folder / "aif.csv", series.times_s, result.aif_mmol_l)
     used = result.used if result.used.any() else np.ones_like(result.used)
     anatomy = result.corrected[used].mean(axis=0)
-    state = "State unknown" if film.state == "unknown" else film.state.capitalize()
-    title = f"{state}, {film.level}"
+    title = _called(film.state, film.level)
     heart = result.segmentation > 0
     render.write_map(folder / "mbf.png", result.mbf, anatomy, heart, title)
     pictures = render.film_frames(result.corrected, series.roles, heart)
     render.write_film(folder / "cine.mp4", pictures)
     render.write_poster(folder / "poster.png", pictures, series.roles)
+    if result.motion is not None:
+        _write_motion(folder, series, result, result.motion, title)
+
+
+def _write_motion(
+    folder: Path, series: Series, result: SeriesResult, motion: MotionEvidence, title: str
+) -> None:
+    dynamic = np.array([role == "dynamic" for role in series.roles])
+    motion_pictures.write_displacement(
+        folder / "motion.png",
+        motion.displacement_mm,
+        series.times_s,
+        dynamic,
+        result.used,
+        title,
+    )
+    row, col = result.offset
+    rows, cols = result.segmentation.shape
+    motion_pictures.write_strip(
+        folder / "strip.png",
+        series.signal[:, row : row + rows, col : col + cols],
+        result.corrected,
+        result.segmentation == LV_BLOOD,
+        motion.displacement_mm,
+        series.times_s,
+        dynamic,
+        result.used,
+        series.pixel_spacing_mm,
+        title,
+    )
 
 
 def _write_aif(

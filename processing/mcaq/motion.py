@@ -23,6 +23,8 @@ F32 = NDArray[np.float32]
 
 #: The farthest a frame's heart may lie from another's, mm.
 _FARTHEST_MM = 40.0
+#: What is tried, in this order.
+STAGES = ("translation", "non-rigid")
 #: The heart's window in the graph, and in the refinement (standard deviations, mm).
 _GRAPH_WINDOW_MM, _REFINE_WINDOW_MM = 25.0, 30.0
 _GRID_MM = 36.0

@@ -9,10 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.mcaq import flow, input_function, inputs, motion, quality, segmentation, segments
+from processing.mcaq import (
+    evidence,
+    flow,
+    input_function,
+    inputs,
+    motion,
+    quality,
+    segmentation,
+    segments,
+)
 from processing.mcaq import signal as sr
 from processing.mcaq.heart import Heart, bolus_image, crop, find_hearts, usable_frames
 from processing.mcaq.series import (
+    LV_BLOOD,
+    MYOCARDIUM,
     Flag,
     Series,
     SeriesRefusal,
@@ -30,8 +41,6 @@ F64 = NDArray[np.float64]
 FEWEST_FRAMES = 12
 #: A passage of contrast stands out of the film's noise by at least this.
 _WEAKEST_PASSAGE = 6.0
-#: Below this a frame does not look like its neighbours even after correction.
-_WORST_MATCH = 0.4
 
 
 @dataclass
@@ -150,7 +159,7 @@ def _hold_still(item: _Work) -> None:
     item.motion = motion.correct(
         film, item.window, (item.heart.row, item.heart.col), one.pixel_spacing_mm, item.dynamic
     )
-    item.used = item.dynamic & (item.motion.matched >= _WORST_MATCH)
+    item.used = item.dynamic & ~evidence.unlike_neighbours(item.motion.matched, item.dynamic)
     item.reasons = [None] * len(film)
     for t in range(len(film)):
         if one.roles[t] == "pd":
@@ -201,9 +210,24 @@ def _result(
     how = sr.physics(one.acquisition)
     aha, told = segments.aha_map(anatomy, one.level)
     found = flow.compute(one, item.motion.corrected, used, anatomy, aha, calibrated, aif)
+    moved = evidence.gather(
+        corrected=item.motion.corrected,
+        displacement=item.motion.displacement,
+        labels=anatomy.labels,
+        spacing_mm=one.pixel_spacing_mm,
+        dynamic=item.dynamic,
+        used=used,
+        roughness=item.motion.roughness,
+        tried=motion.STAGES,
+        stages=item.motion.stages,
+    )
+    in_wall = evidence.blood_in_wall(item.motion.corrected, anatomy.labels, used)
+    heart_pixels = int(np.isin(anatomy.labels, (MYOCARDIUM, LV_BLOOD)).sum())
     flags: list[Flag] = [
         *quality.of_time(one),
-        *quality.of_motion(one, item.motion, item.dynamic, item.dynamic & ~used),
+        *quality.of_motion(one, moved, item.dynamic, used, heart_pixels),
+        *quality.of_wall(in_wall),
+        *quality.of_flow(one.state, found.segments),
         *quality.of_anatomy(one, anatomy, told, item.heart.confidence if item.heart else 0.0),
         *quality.of_input(one, aif),
         *how.assumed,
@@ -237,6 +261,7 @@ def _result(
             "motion_stages": list(item.motion.stages),
             "roughness_before": item.motion.roughness[0],
             "roughness_after": item.motion.roughness[1],
+            "blood_in_wall": in_wall,
             "saturation_time_ms": how.saturation_time_s * 1000,
             "relaxivity_l_per_mmol_s": how.relaxivity,
             "t1_blood_ms": how.t1_blood_s * 1000,
@@ -244,6 +269,7 @@ def _result(
             "haematocrit": how.haematocrit,
             "pulses_to_centre": how.pulses_to_centre,
         },
+        motion=moved,
     )
 
 

@@ -110,6 +110,26 @@ class SegmentFlow:
 
 
 @dataclass(frozen=True)
+class MotionEvidence:
+    """What shows how a series was held still, and how well.
+
+    displacement_mm: (T, 2), mean over the heart, row (down) then column (right): how far from its
+    usual place the heart stood in the original frame. folds: pixels of the heart, over all dynamic
+    frames, where the map folds. roughness: of the film before and after, lower is smoother.
+    overlap: (T,), Dice of the left ventricle's blood seen in the corrected frame with where it
+    usually is; NaN where blood cannot be told from muscle. stages: what was tried, and whether it
+    was used. departing: (T,) frames whose blood pool has another size than in the frames beside.
+    """
+
+    displacement_mm: FloatArray
+    folds: int
+    roughness: tuple[float, float]
+    overlap: FloatArray
+    stages: tuple[tuple[str, bool], ...]
+    departing: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class SeriesResult:
     """What was found in one series; arrays lie on a crop of the source grid from ``offset``.
 
@@ -119,6 +139,7 @@ class SeriesResult:
     aha: (r, c) segment number, 0 outside. aif_mmol_l: (T,) whole blood, NaN where unknown.
     used: (T,) whether a frame took part in the fit; reasons: (T,) why not.
     endocardium, epicardium: (N, 2) contours on the source grid, (row, column).
+    motion: evidence of how the heart was held still, if the engine gives any.
     """
 
     uid: str
@@ -138,6 +159,7 @@ class SeriesResult:
     endocardium: FloatArray | None = None
     epicardium: FloatArray | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
+    motion: MotionEvidence | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -69,6 +70,7 @@ def _result_context(result: Result) -> dict[str, Any]:
         "grid": _grid(series, by_place),
         "segments": _segments(result),
         "quality": _quality(series),
+        "light": result.report.get("light"),
         "unused": result.report.get("unused") or [],
         "provenance": _provenance(result),
         "files": [stored for stored in files if stored.kind != StoredFile.Kind.POSTER],
@@ -114,6 +116,37 @@ def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> di
         "cine": files.get((folder, "cine.mp4")),
         "poster": files.get((folder, "poster.png")),
         "map": files.get((folder, "mbf.png")),
+        # Results of earlier versions have none of these.
+        "light": entry.get("light"),
+        "motion": _motion(entry),
+        "displacement": files.get((folder, "motion.png")),
+        "strip": files.get((folder, "strip.png")),
+    }
+
+
+def _motion(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """What a reader is told of the motion: how far and where to, in mm, and how still it is now."""
+    motion = entry.get("motion")
+    if not motion:
+        return None
+    moved = [
+        place
+        for place, frame in zip(motion["displacement_mm"], entry["frames"], strict=False)
+        if frame["used"]
+    ]
+    overlaps = [value for value in motion["overlap"] if value is not None]
+    down, right = zip(*moved, strict=True) if moved else ((0.0,), (0.0,))
+    return {
+        "sentence": motion["sentence"],
+        "up": max(0.0, -min(down)),
+        "down": max(0.0, *down),
+        "left": max(0.0, -min(right)),
+        "right": max(0.0, *right),
+        "folds": motion["folds"],
+        "before": motion["roughness"]["before"],
+        "after": motion["roughness"]["after"],
+        "overlap": 100 * median(overlaps) if overlaps else None,
+        "overlap_least": 100 * min(overlaps) if overlaps else None,
     }
 
 

@@ -257,6 +257,7 @@ def everything_in_the_archive(page: Page, folder: Path) -> dict:
                     if name.startswith(place)
                 }
                 assert {"cine.mp4", "mbf.png", "mbf.npy", "corrected.npy"} <= inside
+                assert {"motion.png", "strip.png"} <= inside
         return json.loads(archive.read(report))
 
 

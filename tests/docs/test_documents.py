@@ -37,10 +37,13 @@ CONTRACT = {
     "series.quality": "flag severity sentence",
 }
 #: Keys that were added to it, and that README.md names.
-ADDED = {"intended_use", "serves"}
+ADDED = {
+    "intended_use", "serves", "light", "colour", "motion", "displacement_mm", "folds", "roughness",
+    "before", "after", "overlap", "stages",
+}  # fmt: skip
 OUTPUT_FILES = {
     "mbf.npy", "segmentation.npy", "aha.npy", "corrected.npy", "displacement.npy", "aif.csv",
-    "mbf.png", "cine.mp4",
+    "mbf.png", "cine.mp4", "motion.png", "strip.png",
 }  # fmt: skip
 
 
@@ -283,7 +286,9 @@ def test_the_readme_names_the_contract_and_nothing_else():
 
 
 def test_keys_beyond_the_contract_are_in_the_report_too(content):
-    assert set(content) >= {"intended_use"}
+    assert set(content) >= {"intended_use", "light"}
+    assert set(content["series"][0]) >= {"light", "motion"}
+    assert set(content["light"]) == {"colour", "sentence"}
     assert set(content["aif_series"][0]) >= {"serves"}
 
 

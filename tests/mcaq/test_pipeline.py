@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -175,10 +175,16 @@ def test_contours_lie_on_the_source_grid(stress, alone):
 
 def test_the_same_film_gives_the_same_numbers(stress, alone):
     (again,) = analyse(stress[0]).series
-    for field in fields(alone):
-        one, other = getattr(alone, field.name), getattr(again, field.name)
+    assert_same(alone, again)
+
+
+def assert_same(found, again):
+    for field in fields(found):
+        one, other = getattr(found, field.name), getattr(again, field.name)
         if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other, err_msg=field.name)
+        elif is_dataclass(one):
+            assert_same(one, other)
         elif field.name != "seconds":
             assert one == other, field.name
 

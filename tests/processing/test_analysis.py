@@ -221,8 +221,9 @@ def test_each_bad_file_is_named_with_its_reason(content):
 
 def test_pictures_can_be_opened(analysed):
     for folder in FOLDERS:
-        with Image.open(analysed / folder / "mbf.png") as picture:
-            assert min(picture.size) > 300
+        for name in ("mbf.png", "motion.png", "strip.png"):
+            with Image.open(analysed / folder / name) as picture:
+                assert min(picture.size) > 300
         frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(analysed / folder / "cine.mp4"))
         assert frames == PD + FRAMES
         assert 1 < seconds < 10

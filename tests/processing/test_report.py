@@ -5,12 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from processing import report
-from processing.mcaq.series import Flag, SegmentFlow, Series, SeriesResult, StudyResult
+from processing.mcaq.series import (
+    Flag,
+    MotionEvidence,
+    SegmentFlow,
+    Series,
+    SeriesRefusal,
+    SeriesResult,
+    StudyResult,
+)
 from studies.dicom.frames import frames_of
 from studies.dicom.sort import sort_frames
 from tests.dicom.make import film
@@ -56,6 +65,14 @@ def _made():
         seconds=1.5,
         endocardium=np.array([[1.234567, 2.0]]),
         parameters={"aif_peak": np.float64("inf"), "stages": ("a", "b")},
+        motion=MotionEvidence(
+            displacement_mm=np.arange(2.0 * T).reshape(T, 2) / 3,
+            folds=np.int64(2),
+            roughness=(0.9, 0.3),
+            overlap=np.array([np.nan] * 4 + [0.95] * (T - 4)),
+            stages=(("translation", True), ("non-rigid", False)),
+            departing=np.zeros(T, bool),
+        ),
     )
     return sorted_film, series, result
 
@@ -120,6 +137,44 @@ def test_the_keys_of_the_contract():
     assert series["parameters"]["aif_peak"] is None
 
 
+def test_the_evidence_of_motion_is_in_the_report():
+    (series,) = json.loads(json.dumps(_report(), allow_nan=False))["series"]
+    assert series["motion"] == {
+        "displacement_mm": [[round(2 * n / 3, 2), round((2 * n + 1) / 3, 2)] for n in range(T)],
+        "folds": 2,
+        "roughness": {"before": 0.9, "after": 0.3},
+        "overlap": [None] * 4 + [0.95] * (T - 4),
+        "stages": [{"name": "translation", "used": True}, {"name": "non-rigid", "used": False}],
+        "sentence": "Shifting each frame made the film steadier and was used; bending each frame "
+        "(non-rigid) did not make it steadier and was left out.",
+    }
+
+
+def test_findings_of_reading_count_for_the_light_of_series_and_study():
+    assert _report()["light"] == _report()["series"][0]["light"]
+    assert _report()["light"]["colour"] == "green"
+    sorted_film, series, result = _made()
+    clock = Flag("time_source_uncertain", "warning", "The clock is uncertain.")
+    found = _report(series=[report.series_entry(sorted_film, series, result, [clock])])
+    assert found["series"][0]["light"] == {"colour": "amber", "sentence": clock.sentence}
+    assert found["light"] == {"colour": "amber", "sentence": f"Stress, mid: {clock.sentence}"}
+
+
+def test_a_series_that_was_refused_is_missed_in_the_light_of_the_study():
+    *_, result = _made()
+    study = StudyResult((result,), (SeriesRefusal("rest_mid", "No heart."),), {}, {}, {})
+    assert _report(result=study)["light"]["colour"] == "amber"
+
+
+def test_an_engine_without_evidence_of_motion_has_no_pictures_of_it(tmp_path):
+    sorted_film, series, result = _made()
+    result = replace(result, motion=None)
+    assert report.series_entry(sorted_film, series, result)["motion"] is None
+    report.write_series(tmp_path / "stress_mid", sorted_film, series, result)
+    assert not (tmp_path / "stress_mid" / "motion.png").exists()
+    assert (tmp_path / "stress_mid" / "mbf.png").exists()
+
+
 def test_no_number_that_json_does_not_know_is_written(tmp_path):
     report.write_report(tmp_path, _report(seconds={"total": math.nan}))
     text = (tmp_path / "report.json").read_text()
@@ -151,5 +206,5 @@ def test_the_files_of_a_series(tmp_path):
         [float(value) for _, value in lines[3:]], result.aif_mmol_l[2:], rtol=1e-5
     )
     assert {path.name for path in folder.iterdir()} == {
-        *expected, "aif.csv", "mbf.png", "cine.mp4", "poster.png",
+        *expected, "aif.csv", "mbf.png", "cine.mp4", "poster.png", "motion.png", "strip.png",
     }  # fmt: skip

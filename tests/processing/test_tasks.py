@@ -67,9 +67,15 @@ def test_a_run_ends_with_its_result_and_its_files(study):
     assert (entry["state"], entry["level"]) == ("stress", "mid")
     names = {str(stored) for stored in result.files.all()}
     assert {"report.json", "stress_mid/mbf.png", "stress_mid/cine.mp4", "stress_mid/mbf.npy",
-            "stress_mid/aif.csv"} <= names  # fmt: skip
+            "stress_mid/aif.csv", "stress_mid/motion.png",
+            "stress_mid/strip.png"} <= names  # fmt: skip
     kinds = dict(result.files.values_list("name", "kind"))
     assert (kinds["mbf.png"], kinds["cine.mp4"], kinds["mbf.npy"]) == ("map", "cine", "data")
+    assert set(
+        result.files.filter(name__in=["motion.png", "strip.png"]).values_list(
+            "content_type", flat=True
+        )
+    ) == {"image/png"}
     for stored in result.files.all():
         with stored.file.open("rb") as handle:
             content = handle.read()

@@ -149,3 +149,16 @@ def test_visitors_are_sent_to_sign_in(client, film):
     response = client.get(address(film))
     assert response.status_code == 302
     assert response["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("name", ["motion.png", "strip.png"])
+def test_pictures_of_motion_leave_by_the_same_door(client, name):
+    stored = make_file("image/png", name, StoredFile.Kind.DATA)
+    client.force_login(make_user(make_trust()))
+    assert client.get(address(stored)).status_code == 404
+    assert not AuditEvent.objects.filter(verb="file.view").exists()
+    client.force_login(make_user(stored.study.trust))
+    response = client.get(address(stored))
+    assert body(response) == BODY
+    assert response["Content-Disposition"].startswith("inline;")
+    assert AuditEvent.objects.filter(verb="file.view").count() == 1

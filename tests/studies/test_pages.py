@@ -89,6 +89,73 @@ def test_a_result_is_shown_with_its_numbers_maps_and_findings(client, study, own
     assert "0.00" not in seen
 
 
+def told_of_motion(result: Result, colour: str = "amber") -> Result:
+    """The result as an engine gives it that tells how it held the heart still."""
+    sentence = "The film ends 9 s after the peak of contrast."
+    for series in result.report["series"]:
+        series["light"] = {"colour": colour, "sentence": sentence}
+        series["motion"] = {
+            "displacement_mm": [[3.4, -7.6]], "folds": 0, "overlap": [None, 0.91, 0.97],
+            "roughness": {"before": 0.84, "after": 0.21}, "sentence": "Shifting helped.",
+            "stages": [{"name": "translation", "used": True}],
+        }  # fmt: skip
+    result.report["light"] = {"colour": colour, "sentence": f"Stress, mid: {sentence}"}
+    result.save()
+    return result
+
+
+def section(html: str, title: str) -> str:
+    found = re.search(rf'<section[^>]*aria-labelledby="{title}".*?</section>', html, re.DOTALL)
+    assert found, title
+    return found.group()
+
+
+@pytest.mark.parametrize(
+    ("colour", "word"),
+    [("green", "Green: no warning"), ("amber", "Amber: check"), ("red", "Red: do not rely on it")],
+)
+def test_the_light_is_said_in_words_at_the_top_and_at_each_slice(
+    client, study, owner, colour, word
+):
+    told_of_motion(make_result(study), colour)
+    html = page(client, study)
+    top = words(section(html, "quality-title"))
+    assert top.index(word) < top.index("The film ends 9 s after the peak of contrast.")
+    assert words(section(html, "maps-title")).count(word) == 2
+
+
+def test_how_motion_was_corrected_is_shown_at_each_slice(client, study, owner):
+    result = told_of_motion(make_result(study))
+    stored = [
+        picture(study, result, f"{state}_mid", name)
+        for state in ("stress", "rest")
+        for name in ("motion.png", "strip.png")
+    ]
+    html = page(client, study)
+    part = section(html, "cines-title")
+    for one in stored:
+        image = re.search(rf'<img[^>]*src="/files/{one.public_id}/"[^>]*>', part)
+        assert image
+        told = re.search(r'alt="([^"]+)"', image.group())
+        assert told
+        assert {"stress, mid", "rest, mid"} & set(re.findall(r"(?:stress|rest), mid", told[1]))
+    assert "3 mm down and 0 mm up, 0 mm to the right and 8 mm to the left" in part
+    seen = words(part)
+    assert seen.count("How the motion was corrected") == 2
+    assert "Shifting helped." in seen
+    assert "0.84 → 0.21" in seen
+    assert "94 %, 91 %" in seen
+    assert "style=" not in part
+
+
+def test_a_result_from_before_there_was_evidence_of_motion_still_shows(client, study, owner):
+    make_result(study)
+    seen = words(page(client, study))
+    assert "Quality of this result" in seen
+    assert "How the motion was corrected" not in seen
+    assert not re.search("Green:|Amber:|Red:", seen)
+
+
 def test_the_newest_result_is_the_one_shown(client, study, owner):
     make_result(study, mbf=1.0)
     make_result(study, mbf=1.7)

@@ -95,6 +95,7 @@ def _series(
         pixel_spacing_mm=spacing or (2.0, 2.0),
         acquisition=protocol.aif_acquisition(header) if is_input else protocol.acquisition(header),
         level_is_assumed=film.level_is_assumed,
+        mirrored=film.mirrored,
         aif=aif,
         given_contours=_contours(given),
         given_aif=_given_aif(given),

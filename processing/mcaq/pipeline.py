@@ -185,6 +185,7 @@ def _draw(item: _Work) -> None:
         item.series.given_contours,
         start,
         item.series.level,
+        mirrored=item.series.mirrored,
     )
     item.seconds += time.perf_counter() - started
 
@@ -208,7 +209,7 @@ def _result(
     assert item.anatomy is not None and item.motion is not None and item.used is not None  # noqa: S101, PT018
     one, anatomy, used = item.series, item.anatomy, item.used
     how = sr.physics(one.acquisition)
-    aha, told = segments.aha_map(anatomy, one.level)
+    aha, told = segments.aha_map(anatomy, one.level, mirrored=one.mirrored)
     found = flow.compute(one, item.motion.corrected, used, anatomy, aha, calibrated, aif)
     moved = evidence.gather(
         corrected=item.motion.corrected,

@@ -82,11 +82,14 @@ def segment(
     given: GivenContours | None = None,
     offset: tuple[int, int] = (0, 0),
     level: Level = "mid",
+    *,
+    mirrored: bool = False,
 ) -> Anatomy:
     """Segment a corrected film (T, r, c) of dynamic frames. Raises NotFound.
 
     centre, rv_centre: of the two pools on the crop, roughly. given: contours on the source grid.
     level: papillary muscles fill cavities of basal and mid slices, not of apical ones.
+    mirrored: the picture is seen from the heart's base.
     """
     bolus, peak_s = bolus_image(film, times_s)
     lv = _left_pool(bolus, centre, spacing_mm)
@@ -131,7 +134,7 @@ def segment(
     insertions = _given_insertions(given, offset)
     insertions_given = insertions is not None
     if insertions is None and rv is not None:
-        insertions = _insertions(labels, middle, spacing_mm)
+        insertions = _insertions(labels, middle, spacing_mm, mirrored=mirrored)
     return Anatomy(
         labels, endocardium, epicardium, insertions, lv_curve, blood, direction, insertions_given
     )
@@ -457,11 +460,14 @@ def _insertions(
     labels: LabelArray,
     middle: tuple[float, float],
     spacing_mm: tuple[float, float],
+    *,
+    mirrored: bool,
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
     """The two ends of the stretch along which RV blood lies against the wall.
 
     With the RV to the left of the picture the anterior end is the upper one: the clockwise end
-    as seen from the middle of the stretch, in whichever way the picture is turned.
+    as seen from the middle of the stretch, in whichever way the picture is turned. In a mirrored
+    picture it is the other one.
     """
     rv = (labels == RV_BLOOD).astype(np.float64)
     beyond = _polar(rv, middle, spacing_mm)
@@ -482,4 +488,4 @@ def _insertions(
     for end in (clockwise, anticlockwise):
         number = int(np.argmin(np.abs(np.angle(np.exp(1j * (angle - centre - end))))))
         ends.append((float(epicardium[number, 0]), float(epicardium[number, 1])))
-    return ends[0], ends[1]
+    return (ends[1], ends[0]) if mirrored else (ends[0], ends[1])

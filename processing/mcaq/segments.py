@@ -22,12 +22,16 @@ _TURN = 2 * np.pi
 _SEPTUM_AT_LEAST, _SEPTUM_AT_MOST = np.radians(75), np.radians(170)
 
 
-def aha_map(anatomy: Anatomy, level: Level) -> tuple[LabelArray, bool]:
-    """Segment numbers on the wall, 0 elsewhere; False if the insertions had to be assumed."""
+def aha_map(anatomy: Anatomy, level: Level, *, mirrored: bool = False) -> tuple[LabelArray, bool]:
+    """Segment numbers on the wall, 0 elsewhere; False if the insertions had to be assumed.
+
+    mirrored: the picture is seen from the heart's base. Insertions that a person gave say so
+    themselves.
+    """
     labels = anatomy.labels
     cavity = np.argwhere(labels == LV_BLOOD).mean(axis=0)
     middle = (float(cavity[0]), float(cavity[1]))
-    anterior, septum, told = _septum(anatomy, middle)
+    anterior, septum, told = _septum(anatomy, middle, mirrored=mirrored)
     rows, cols = np.nonzero(labels == MYOCARDIUM)
     angle = np.arctan2(-(rows - middle[0]), cols - middle[1]) - anterior
     # Seen from the base the picture is mirrored: the septum then lies clockwise.
@@ -51,25 +55,32 @@ def aha_map(anatomy: Anatomy, level: Level) -> tuple[LabelArray, bool]:
     return aha, told
 
 
-def _septum(anatomy: Anatomy, middle: tuple[float, float]) -> tuple[float, float, bool]:
+def _septum(
+    anatomy: Anatomy, middle: tuple[float, float], *, mirrored: bool
+) -> tuple[float, float, bool]:
     """Angle of the anterior insertion and the septum's extent, radians anticlockwise.
 
-    The extent is negative in a mirrored picture, which only a person's insertions can tell.
+    The extent is negative in a mirrored picture.
     """
+    sense = -1.0 if mirrored else 1.0
     if anatomy.insertions is not None:
         anterior = angle_of(anatomy.insertions[0], middle)
         extent = (angle_of(anatomy.insertions[1], middle) - anterior) % _TURN
         if anatomy.insertions_given:
             return anterior, extent if extent <= np.pi else extent - _TURN, True
+        extent = sense * extent % _TURN
         if _SEPTUM_AT_LEAST <= extent <= _SEPTUM_AT_MOST:
-            return anterior, extent, True
-        centre = anterior + extent / 2 if extent < np.pi else anterior + extent / 2 - np.pi
+            return anterior, sense * extent, True
+        half = extent / 2 if extent < np.pi else extent / 2 - np.pi
+        centre = anterior + sense * half
         if anatomy.rv_direction is not None:
             centre = anatomy.rv_direction
-        return centre - np.pi / 3, 2 * np.pi / 3, True
+        return centre - sense * np.pi / 3, sense * 2 * np.pi / 3, True
     # The usual way a short-axis picture is turned: the RV to the left.
-    centre = np.pi if anatomy.rv_direction is None else anatomy.rv_direction
-    return centre - np.pi / 3, 2 * np.pi / 3, anatomy.rv_direction is not None
+    usual = 0.0 if mirrored else np.pi
+    centre = usual if anatomy.rv_direction is None else anatomy.rv_direction
+    told = anatomy.rv_direction is not None
+    return centre - sense * np.pi / 3, sense * 2 * np.pi / 3, told
 
 
 def numbers_of(level: Level) -> tuple[int, ...]:

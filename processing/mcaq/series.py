@@ -73,6 +73,7 @@ class Series:
     times_s: (T,) float64, seconds from the first frame, ascending.
     roles: (T,) "pd" (proton density) or "dynamic".
     level_is_assumed: the level was not told by the geometry (one slice alone).
+    mirrored: the picture shows the heart from its base, left and right the other way round.
     aif: the low-resolution series that serves this one, if the study has any.
     """
 
@@ -85,6 +86,7 @@ class Series:
     pixel_spacing_mm: tuple[float, float]
     acquisition: Acquisition = field(default_factory=Acquisition)
     level_is_assumed: bool = False
+    mirrored: bool = False
     aif: Series | None = None
     given_contours: GivenContours | None = None
     given_aif: GivenInputFunction | None = None

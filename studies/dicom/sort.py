@@ -22,6 +22,8 @@ FEWEST_FRAMES = 10
 SHORTEST_FILM_S = 8.0
 #: Apex to the left, to the front and down, in DICOM's patient coordinates (left, back, up).
 _TOWARDS_APEX = (1.0, -1.0, -1.0)
+#: Cosine of the angle to it within which a slice cuts the heart's short axis for sure.
+_CLEARLY = 0.3
 _LEVELS: dict[int, tuple[Level, ...]] = {
     1: ("mid",),
     2: ("basal", "mid"),
@@ -51,6 +53,11 @@ class SortedSeries:
     @property
     def times_s(self) -> tuple[float, ...]:
         return self.clock.times_s
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the pictures show the heart from its base, left and right the other way round."""
+        return is_mirrored(self.frames[0])
 
     @property
     def duration_s(self) -> float:
@@ -163,6 +170,31 @@ def _rounded(values: Vector | None, digits: int) -> Vector | None:
 
 def _normal(frame: Frame) -> Vector | None:
     """The slice's normal, turned so that it points towards the apex of a heart in its place."""
+    normal = _into_the_picture(frame)
+    if normal is None:
+        return None
+    sign = 1.0 if _apexward(normal) >= 0 else -1.0
+    return tuple(sign * n for n in normal)
+
+
+def is_mirrored(frame: Frame) -> bool:
+    """Whether the picture is seen from the base: who looks into it looks towards the apex.
+
+    Short-axis pictures are seen from the apex as a rule. A picture that lies nearly along the
+    heart's axis cannot say, and counts as no mirrored one.
+    """
+    normal = _into_the_picture(frame)
+    return normal is not None and _apexward(normal) > _CLEARLY
+
+
+def _apexward(normal: Vector) -> float:
+    return sum(n * t for n, t in zip(normal, _TOWARDS_APEX, strict=True)) / math.hypot(
+        *_TOWARDS_APEX
+    )
+
+
+def _into_the_picture(frame: Frame) -> Vector | None:
+    """The unit vector of the patient's coordinates that points away from who looks at it."""
     if frame.orientation is None:
         return None
     a, b = frame.orientation[:3], frame.orientation[3:]
@@ -174,8 +206,7 @@ def _normal(frame: Frame) -> Vector | None:
     length = math.hypot(*normal)
     if length < 0.5:
         return None
-    sign = 1.0 if sum(n * t for n, t in zip(normal, _TOWARDS_APEX, strict=True)) >= 0 else -1.0
-    return tuple(sign * n / length for n in normal)
+    return tuple(n / length for n in normal)
 
 
 def _along_normal(frame: Frame) -> float | None:

@@ -41,6 +41,7 @@ def test_state_and_level_are_right(study, vendor, tmp_path):
     assert [(one.state, one.level) for one in found.series] == [
         (truth.state, truth.level) for truth in study.truth
     ]
+    assert {one.mirrored for one in found.series} == {study.series[0].mirrored}
     for one, series in zip(found.series, study.series, strict=True):
         assert len(one.frames) == len(series.times_s)
         np.testing.assert_allclose(one.times_s, series.times_s, atol=1e-3)

@@ -148,6 +148,7 @@ def _film(
         state=shared.name,
         level=one.level,
         pixel_spacing_mm=(plan.grid.pixel_mm, plan.grid.pixel_mm),
+        mirrored=plan.grid.mirrored,
         acquisition=acquisition,
     )
     if plan.dual:

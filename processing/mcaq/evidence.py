@@ -31,6 +31,8 @@ F64 = NDArray[np.float64]
 _WORST_MATCH = 0.4
 #: … and neither does one that agrees this much less with them than they do with each other.
 _WORST_SHARE = 0.6
+#: A frame of which the others' components leave so many times more than usual is strange.
+_STRANGE, _COMPONENTS, _HEART_MM = 3.1, 4, 25.0
 #: Frames on either side that are a frame's neighbours.
 _BESIDE = 5
 #: Blood is told from muscle where it is brighter by this many standard deviations of noise.
@@ -55,6 +57,48 @@ def unlike_neighbours(matched: FloatArray, dynamic: Mask) -> Mask:
         if len(near):
             unlike[t] |= matched[t] < _WORST_SHARE * float(np.median(matched[near]))
     return unlike
+
+
+def strange(
+    corrected: FloatArray,
+    dynamic: Mask,
+    middle: tuple[float, float],
+    spacing_mm: tuple[float, float],
+) -> Mask:
+    """Frames (T,) of a corrected film (T, r, c) that the course of the others cannot compose.
+
+    Contrast comes and goes in a few patterns; a ghost, a burst of noise or a slice through
+    another part of the heart is none of them. Each frame is told by the principal components of
+    all others; what is left of it, against what is usually left, says how strange it is. On
+    phantoms: good frames up to 2.1, in free breathing, with a gasp or noise; ghosts, bursts of
+    noise and lost signal from 3.2; deep breaths up to 3.3. On the patients' films: up to 2.9.
+    """
+    numbers = np.flatnonzero(dynamic)
+    named = np.zeros(len(dynamic), dtype=np.bool_)
+    if len(numbers) < 2 * _COMPONENTS + 2:
+        return named
+    rows, cols = np.mgrid[: corrected.shape[1], : corrected.shape[2]]
+    away_mm2 = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
+    weight = np.exp(-away_mm2 / (4 * _HEART_MM**2)).ravel()
+    film = np.sqrt(np.maximum(corrected[numbers], 0)).reshape(len(numbers), -1) * weight
+    alike = (film @ film.T).astype(np.float64)
+    left = np.array([_left_over(alike, n) for n in range(len(numbers))])
+    named[numbers] = left > _STRANGE**2 * max(float(np.median(left)), 1e-12)
+    return named
+
+
+def _left_over(alike: F64, n: int) -> float:
+    """What of frame ``n`` the components of the others do not tell; alike: their products."""
+    others = np.delete(np.arange(len(alike)), n)
+    gram, with_it = alike[np.ix_(others, others)], alike[others, n]
+    rows = gram.mean(axis=1)
+    centred = gram - rows[:, None] - rows[None] + rows.mean()
+    offset = with_it - with_it.mean() - rows + rows.mean()
+    energy = alike[n, n] - 2 * with_it.mean() + rows.mean()
+    values, vectors = np.linalg.eigh(centred)
+    values, vectors = values[-_COMPONENTS:], vectors[:, -_COMPONENTS:]
+    told = ((vectors.T @ offset) ** 2 / np.maximum(values, 1e-12 * values[-1] + 1e-30)).sum()
+    return float(max(energy - told, 0.0))
 
 
 def _beside(among: Mask, t: int) -> NDArray[np.intp]:

@@ -159,15 +159,22 @@ def _hold_still(item: _Work) -> None:
     item.motion = motion.correct(
         film, item.window, (item.heart.row, item.heart.col), one.pixel_spacing_mm, item.dynamic
     )
-    item.used = item.dynamic & ~evidence.unlike_neighbours(item.motion.matched, item.dynamic)
+    unlike = evidence.unlike_neighbours(item.motion.matched, item.dynamic)
+    middle = (item.heart.row - item.window[0].start, item.heart.col - item.window[1].start)
+    strange = evidence.strange(
+        item.motion.corrected, item.dynamic & ~unlike, middle, one.pixel_spacing_mm
+    )
+    item.used = item.dynamic & ~unlike & ~strange
     item.reasons = [None] * len(film)
     for t in range(len(film)):
         if one.roles[t] == "pd":
             item.reasons[t] = "proton-density frame"
         elif not item.dynamic[t]:
             item.reasons[t] = "the frame is damaged or empty"
-        elif not item.used[t]:
+        elif unlike[t]:
             item.reasons[t] = "the heart does not look as in the frames beside"
+        elif strange[t]:
+            item.reasons[t] = "the picture does not fit the rest of the film"
     item.seconds += time.perf_counter() - started
 
 

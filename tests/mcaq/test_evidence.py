@@ -65,6 +65,24 @@ def test_only_dynamic_frames_are_judged_and_only_against_their_like():
     assert not evidence.unlike_neighbours(matched, dynamic).any()
 
 
+def test_a_picture_that_is_no_part_of_the_film_is_strange():
+    film = SCENE.film(noise=4.0)
+    dynamic = np.ones(len(film), bool)
+    dynamic[:2] = False
+    film[0] = 0
+    assert not evidence.strange(film, dynamic, SCENE.centre, SCENE.spacing_mm).any()
+    film[20] += 0.5 * np.roll(film[20], film.shape[1] // 2, axis=0)  # a ghost
+    film[30] += np.random.default_rng(1).normal(0, 40, film[30].shape)
+    found = evidence.strange(film, dynamic, SCENE.centre, SCENE.spacing_mm)
+    assert list(np.flatnonzero(found)) == [20, 30]
+
+
+def test_a_film_too_short_for_components_has_no_strange_frame():
+    film = SCENE.film(noise=4.0)[:9]
+    film[5] *= 3
+    assert not evidence.strange(film, np.ones(9, bool), SCENE.centre, SCENE.spacing_mm).any()
+
+
 def test_a_blood_pool_that_is_larger_for_a_moment_is_named():
     size = np.linspace(100, 160, 40)  # it may grow slowly
     size[20] *= 1.5

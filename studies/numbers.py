@@ -75,25 +75,31 @@ def _cell(group: Any, row: str, name: str) -> dict[str, Any]:
     }
 
 
-def models(series: Sequence[Mapping[str, Any]], names: Mapping[int, Any]) -> list[dict[str, Any]]:
-    """One table for each state whose series tell other models; of repeats the first one counts."""
+def models(report: Mapping[str, Any], names: Mapping[int, Any]) -> list[dict[str, Any]]:
+    """One table for each state whose series tell other models; of repeats the first one counts.
+
+    The model that made the map is left out: its numbers stand in the first table.
+    """
+    main = (report.get("parameters") or {}).get("model")
     tables = []
     for state in State:
         values: dict[int, dict[str, Any]] = {}
         spread: dict[int, Any] = {}
         found: list[str] = []
-        for entry in series:
+        for entry in report["series"]:
             told = entry.get("models")
             if entry["state"] != state or not isinstance(told, Mapping):
                 continue
-            found += [name for name in told if name not in found]
+            found += [name for name in told if name not in found and name != main]
             for name, one in told.items():
                 for number, value in one["segments"].items():
                     values.setdefault(int(number), {}).setdefault(name, value)
             for number, value in (entry.get("spread") or {}).items():
                 spread.setdefault(int(number), value)
-        if not values:
+        if not found:
             continue
+        # The database keeps no order of keys.
+        found.sort(key=lambda name: (list(_MODELS).index(name) if name in _MODELS else 99, name))
         tables.append(
             {
                 "label": state.label,

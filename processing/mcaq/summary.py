@@ -1,7 +1,7 @@
 """The numbers of a whole study: by coronary territory, by level, global, and how much is ischaemic.
 
 Each number is the mean over AHA segments, all weighing the same; territories are those of
-Cerqueira 2002 (10.1161/hc0402.102975), which hold for the usual coronary tree, not for everybody's.
+Cerqueira 2002 (Circulation 105:539), which hold for the usual coronary tree, not for everybody's.
 What is not known has a reason in its place. Of repeats of a slice the first one counts.
 """
 

@@ -1,6 +1,6 @@
 """Measure the engine against truths that are known; 1 if a figure falls short of its mark.
 
-.venv/bin/python -m scripts.bench [--seeds N] [--only typical,hard,real,curves,speed]
+.venv/bin/python -m scripts.bench [--seeds N] [--only typical,hard,real,curves,models,speed]
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 # As in manage.py, and before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from scripts.bench import curves, phantoms, real, speed
+from scripts.bench import curves, models, phantoms, real, speed
 from scripts.bench.table import Figure, lines
 
-PARTS = ("typical", "hard", "real", "curves", "speed")
+PARTS = ("typical", "hard", "real", "curves", "models", "speed")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,13 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
         found = phantoms.measure(phantoms.HARD, chosen.seeds, _said)
         figures += phantoms.figures(found, "hard phantoms", hard=True)
     root = real.data_root()
-    if root is None and {"real", "curves"} & set(parts):
+    if root is None and {"real", "curves", "models"} & set(parts):
         print("The shared test data are not on this machine; real patients and the simulator's "
               "curves are left out.", file=sys.stderr)  # fmt: skip
     if root is not None and "real" in parts:
         figures += real.figures(*real.measure(root, _said))
     if root is not None and "curves" in parts:
         figures += curves.figures(curves.flows(root))
+    if "models" in parts:
+        figures += models.figures(root, chosen.seeds, _said)
     if "speed" in parts:
         figures += speed.figures(_said)
     _said("")

@@ -30,7 +30,7 @@ HARD: dict[str, dict[str, Any]] = {
     "coarse": {"rows": 128, "cols": 128, "pixel_mm": 2.6, "noise": 8.0, "breathing_mm": 12.0},
     "second injection": {"residual_mmol_l": 0.3, "noise": 8.0},
 }
-_FIRST_SEED = 101
+FIRST_SEED = 101
 #: A segment whose true stress flow lies below this is ischaemic.
 _TRUE_CUT = 2.0
 _FREE_OF_BLOOD = 0.01
@@ -56,7 +56,7 @@ def measure(kinds: dict[str, dict[str, Any]], seeds: int, said: Callable[[str], 
     """Run the engine on ``seeds`` phantoms of each kind."""
     found = Found()
     for number, (name, how) in enumerate(kinds.items()):
-        for seed in range(_FIRST_SEED + 10 * number, _FIRST_SEED + 10 * number + seeds):
+        for seed in range(FIRST_SEED + 10 * number, FIRST_SEED + 10 * number + seeds):
             said(f"{name}, seed {seed}")
             study = make_study(seed, **how)
             result = pipeline.analyse(study.series, {}, lambda stage, done: None)

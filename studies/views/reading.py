@@ -69,7 +69,7 @@ def _result_context(result: Result) -> dict[str, Any]:
         "grid": _grid(series, by_place),
         "segments": _segments(result),
         "numbers": numbers.summary(result.report),
-        "models": numbers.models(series, AHA_NAMES),
+        "models": numbers.models(result.report, AHA_NAMES),
         "layers": numbers.layers(series, AHA_NAMES),
         "quality": _quality(series),
         "unused": result.report.get("unused") or [],

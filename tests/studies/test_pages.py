@@ -115,10 +115,12 @@ def with_numbers(result: Result) -> None:
             "source": "Kotecha 2019", "reason": None,
         },
     }  # fmt: skip
+    result.report["parameters"] = {"model": "exchange"}
     result.report["series"][0] |= {
         "models": {
-            "fermi": {"unit": "ml/min/g", "segments": {"7": 2.11, "8": None}, "global": 2.11},
+            "exchange": {"unit": "ml/min/g", "segments": {"7": 2.99, "8": 2.98}, "global": 2.98},
             "upslope": {"unit": "relative", "segments": {"7": 0.13, "8": 0.12}, "global": 0.12},
+            "fermi": {"unit": "ml/min/g", "segments": {"7": 2.11, "8": None}, "global": 2.11},
         },
         "spread": {"7": 0.27, "8": None},
         "endo_epi": {
@@ -145,6 +147,7 @@ def test_other_models_and_layers_are_disclosed(client, study, owner):
     assert " open" not in models.split(">", 1)[0]
     seen = words(models)
     assert "Fermi Upslope Spread" in seen
+    assert "2.99" not in seen, "the first table holds the default"
     assert "7 Mid anterior 2.11 0.13 0.27" in seen
     assert "8 Mid anteroseptal – 0.12 –" in seen
     layers = words(re.search(r'<details[^>]*id="layers".*?</details>', html, re.DOTALL).group())

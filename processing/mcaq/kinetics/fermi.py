@@ -6,7 +6,7 @@ can tell, so frames count until the end of the first pass only. Written so that 
 its shape, the amplitude is flow.
 
 A dictionary over delay, width and steepness, amplitude in closed form, tells where to start;
-``separable.climb`` goes on from there. Source: Jerosch-Herold 1998 (10.1118/1.598163).
+``separable.climb`` goes on from there. Source: Jerosch-Herold 1998 (Med Phys 25:73).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ Blood runs along capillaries, as in the exchange model; a mixed compartment lose
 first moment on, and asks for more flow to hold the same. So flow is read too high: by a quarter
 at usual flows of simulated muscle, whatever the noise.
 
-Sources: Brix 1999, Sourbron and Buckley 2013 (10.1002/nbm.2940); Flouri 2016 (10.1002/mrm.25991)
+Sources: Brix 1999, Sourbron and Buckley 2013 (NMR Biomed 26:1004); Flouri 2016 (MRM 76:998)
 solves the same system by integrals; pairs of rates keep the blood's share and the delay apart.
 """
 

@@ -4,7 +4,7 @@ The steepest straight line through a few frames on the way up, of tissue over th
 relative number, not flow: it grows with flow but less than in proportion, and it is comparable
 within one method only. Its ratio of stress to rest is the upslope reserve. Delay has no say.
 
-Sources: Wilke 1993, Al-Saadi 2000 (10.1161/01.CIR.101.12.1379).
+Sources: Wilke 1993, Al-Saadi 2000 (Circulation 101:1379).
 """
 
 from __future__ import annotations

@@ -11,11 +11,12 @@ from scipy import ndimage
 from processing.mcaq.series import MYOCARDIUM, LabelArray, LayerRatio
 
 #: Pixels across the wall. The outermost on either side are left out: blood and fat shine into them.
-#: In thinner walls of phantoms the ratio found has nothing to do with the true one; in walls of six
-#: pixels it strays from it by 0.15 (standard deviation).
+#: In thinner walls of phantoms the ratio found has nothing to do with the true one.
 THICKNESS_PIXELS = 6.0
 _BORDER_PIXELS = 1.0
 _FEWEST_PIXELS = 4
+#: The inner layer has about the flow of the outer one, or less: more is a contour that is wrong.
+_MOST_RATIO = 2.0
 
 
 def endo_epi(
@@ -62,4 +63,11 @@ def _of_segment(
     below = float(epi.mean())
     if below <= 0:
         return LayerRatio(None, "The outer layer has no flow to compare with.")
-    return LayerRatio(float(endo.mean()) / below)
+    ratio = float(endo.mean()) / below
+    if ratio > _MOST_RATIO:
+        return LayerRatio(
+            None,
+            "The outer layer has less than half the flow of the inner one, as where the contour "
+            "takes in other tissue.",
+        )
+    return LayerRatio(ratio)

@@ -128,9 +128,11 @@ def _of_layers(seeds: int, said: Callable[[str], None]) -> Iterator[Figure]:
                         pairs.append((found.ratio, true[number].ratio))
         yield Figure("inner over outer layer: share of segments told", where, len(pairs) / segments)
         if pairs:
-            away = np.array(pairs) @ np.array([1.0, -1.0])
-            yield Figure("inner over outer layer: mean error", where, float(away.mean()))
-            yield Figure("inner over outer layer: deviation", where, float(away.std()))
+            away = np.abs(np.array(pairs) @ np.array([1.0, -1.0]))
+            yield Figure("inner over outer layer: error, median", where, float(np.median(away)))
+            yield Figure(
+                "inner over outer layer: off by more than 0.3", where, float((away > 0.3).mean())
+            )
 
 
 def _correlation(one: F64, other: F64) -> float:

@@ -55,3 +55,11 @@ def test_flow_that_is_not_known_leaves_the_ratio_unknown():
     labels, aha, _ = ring()
     found = endo_epi(np.full(labels.shape, np.nan, np.float32), aha, labels, (7,))[7]
     assert (found.ratio, found.reason) == (None, "The segment holds no heart muscle of known flow.")
+
+
+def test_an_outer_layer_that_is_no_muscle_is_not_compared_with():
+    labels, aha, radius = ring()
+    mbf = np.where(labels == 1, np.where(radius < 14.5, 2.0, 0.5), np.nan).astype(np.float32)
+    found = endo_epi(mbf, aha, labels, (7,))[7]
+    assert found.ratio is None
+    assert "takes in other tissue" in found.reason

@@ -16,6 +16,7 @@ from processing.delivery import delivered
 from processing.engines import Engine, UnknownEngine, get_engine
 from processing.folder import Folder
 from processing.inputs import to_series
+from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
 from processing.protocol import BadProtocol, check
 from studies.dicom.sort import SortedSeries, SortedStudy
@@ -47,29 +48,32 @@ def analyse_folder(
     engine: str = "mcaq",
     protocol: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
+    models: object = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
 
     protocol: see ``processing.protocol``. given: by folder name, contours and input functions that
-    a person gave. The output folder must be absent or empty; it is filled wholly or not at all.
+    a person gave. models: kinetic models besides the engine's own, a list of names or "all".
+    The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
     started = time.perf_counter()
     _check_folders(input_dir, output_dir)
     try:
         chosen, sequence = get_engine(engine), check(protocol)
+        parameters = {"models": list(named(models))} if models is not None else {}
         progress("read", 0.0)
         folder = Folder(input_dir, lambda done: progress("read", _READ * done))
         study = folder.study
         _check_study(study, folder)
         series = to_series(study, folder.pixels, sequence, given)
-    except (UnknownEngine, BadProtocol) as error:
+    except (UnknownEngine, UnknownModel, BadProtocol) as error:
         raise NothingToAnalyse(str(error)) from None
     folder.forget_pixels()
     seconds = {"read": time.perf_counter() - started}
     result = chosen.analyse(
-        series, {}, lambda stage, done: progress(stage, _READ + (_WRITE - _READ) * done)
+        series, parameters, lambda stage, done: progress(stage, _READ + (_WRITE - _READ) * done)
     )
     seconds |= {stage: float(value) for stage, value in result.seconds.items()}
     unused = [*folder.unused, *_refused_files(study, result)]

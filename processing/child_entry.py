@@ -27,6 +27,8 @@ def main() -> int:
             engine=request["engine"],
             protocol=parameters.get("protocol"),
             given=parameters.get("given"),
+            # At the level of segments they cost little, and their spread is worth knowing.
+            models=parameters.get("models", "all"),
             progress=progress,
         )
     except NothingToAnalyse as error:

@@ -86,6 +86,7 @@ def series_entry(
         },
         "parameters": dict(result.parameters),
         "understood": list(film.reasons),
+        **_more(result),
     }
 
 
@@ -109,6 +110,27 @@ def _motion(found: MotionEvidence) -> dict[str, Any]:
 def _called(state: str, level: str) -> str:
     """What a reader calls a series."""
     return f"{'State unknown' if state == 'unknown' else state.capitalize()}, {level}"
+
+
+def _more(result: SeriesResult) -> dict[str, Any]:
+    """Keys that are there where the engine tells them: inner and outer layer, other models."""
+    told: dict[str, Any] = {}
+    if result.endo_epi:
+        told["endo_epi"] = {
+            str(number): {"ratio": one.ratio, "reason": one.reason}
+            for number, one in sorted(result.endo_epi.items())
+        }
+    if result.models:
+        told["models"] = {
+            name: {
+                "unit": one.unit,
+                "segments": {str(number): value for number, value in sorted(one.segments.items())},
+                "global": one.mean,
+            }
+            for name, one in result.models.items()
+        }
+        told["spread"] = {str(number): value for number, value in sorted(result.spread.items())}
+    return told
 
 
 def _points(contour: NDArray[np.floating] | None) -> list[list[float]] | None:
@@ -160,6 +182,13 @@ def report(
         "reserve": {str(number): value for number, value in sorted(result.reserve.items())},
         "unused": [{"file": name, "reason": reason} for name, reason in unused],
     }
+    if result.summary is not None:
+        whole["summary"] = result.summary
+    if result.model_reserve:
+        whole["model_reserve"] = {
+            name: {str(number): value for number, value in sorted(values.items())}
+            for name, values in result.model_reserve.items()
+        }
     cleaned = _plain(whole)
     assert isinstance(cleaned, dict)  # noqa: S101
     return cleaned

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,19 @@ from processing.mcaq import segments
 from processing.mcaq import signal as sr
 from processing.mcaq.input_function import InputFunction
 from processing.mcaq.inputs import Calibrated
-from processing.mcaq.kinetics import exchange, posterior
+from processing.mcaq.kinetics import exchange, names, posterior
+from processing.mcaq.kinetics.curves import Curves
+from processing.mcaq.kinetics.models import MODELS
 from processing.mcaq.segmentation import Anatomy
-from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, RV_BLOOD, LabelArray, SegmentFlow, Series
+from processing.mcaq.series import (
+    LV_BLOOD,
+    MYOCARDIUM,
+    RV_BLOOD,
+    LabelArray,
+    ModelFlow,
+    SegmentFlow,
+    Series,
+)
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -43,11 +54,16 @@ _Z90, _SYSTEMATIC, _GAIN_SHARE, _PIXELS_SHARE = 1.645, 0.05, 0.5, 0.55
 
 @dataclass(frozen=True)
 class Flow:
-    """mbf: (r, c) ml/min/g, NaN outside the wall; segments by AHA number; aif (T,) mmol/l."""
+    """mbf: (r, c) ml/min/g, NaN outside the wall; segments by AHA number; aif (T,) mmol/l.
+
+    models, spread: as in ``SeriesResult``.
+    """
 
     mbf: F32
     segments: dict[int, SegmentFlow]
     aif_mmol_l: F64
+    models: dict[str, ModelFlow] = field(default_factory=dict)
+    spread: dict[int, float | None] = field(default_factory=dict)
 
 
 def compute(
@@ -58,8 +74,15 @@ def compute(
     aha: LabelArray,
     calibrated: Calibrated,
     aif: InputFunction,
+    *,
+    model: str = names.DEFAULT,
+    others: Sequence[str] = (),
 ) -> Flow:
-    """Fit a corrected film (T, r, c); only the frames that are ``used`` count."""
+    """Fit a corrected film (T, r, c); only the frames that are ``used`` count.
+
+    model: what map and segments are made with; any but the exchange model knows no interval.
+    others: further models for the segments, by name.
+    """
     how = sr.physics(one.acquisition)
     times = np.asarray(one.times_s, dtype=np.float64)
     arterial = np.maximum(np.nan_to_num(aif.at(times)), 0)
@@ -68,12 +91,24 @@ def compute(
     in_muscle = sr.muscle_concentration(curves, calibrated.by_pixel[wall], how)
     right = _right_blood(corrected, used, anatomy.labels, calibrated, how)
     tissue, noise, shine = _above_baseline(in_muscle, used, calibrated.blood.before, right)
-    dictionary = exchange.build(times, arterial, how.haematocrit, how.density)
     share = _blurred(anatomy.labels == LV_BLOOD)[wall]
     outside = _blurred((anatomy.labels != MYOCARDIUM) & (anatomy.labels != LV_BLOOD))[wall]
     regions = _regions(one, aha[wall], share + shine + outside, tissue, noise, share)
-    fitted, delay_s = _fit_regions(dictionary, regions, used, _USUAL[one.state])
+    slice_curves = Curves(
+        times, arterial, regions.curves, used, regions.noise, how.haematocrit, how.density,
+        _spill(regions.share), one_delay=True,
+    )  # fmt: skip
     mbf = np.full(wall.shape, np.nan, dtype=np.float32)
+    flows = {n: SegmentFlow(None, None, None, None) for n in segments.numbers_of(one.level)}
+    if model != names.DEFAULT:
+        pixels = replace(slice_curves, tissue=tissue, noise=noise, spill=_spill(share))
+        mbf[wall] = MODELS[model](pixels).value
+        of_regions = MODELS[model](slice_curves).value
+        for number, found in zip(regions.numbers, of_regions, strict=True):
+            flows[number] = _segment(one, float(found), None)
+        return _with_others(Flow(mbf, flows, arterial), slice_curves, regions, model, others)
+    dictionary = exchange.build(times, arterial, how.haematocrit, how.density)
+    fitted, delay_s = _fit_regions(dictionary, regions, used, _USUAL[one.state])
     mbf[wall] = exchange.fit(
         dictionary.near(delay_s, _SAME_DELAY_S), tissue, used, noise,
         usual_flow=_expected(aha, wall, regions, fitted.mbf, one.pixel_spacing_mm),
@@ -81,15 +116,49 @@ def compute(
     ).mbf  # fmt: skip
     value, spread = _joined(aha[wall], regions, fitted, mbf[wall])
     half = _Z90 * np.hypot(spread, np.hypot(_SYSTEMATIC, _GAIN_SHARE * aif.spread)) * value
-    flows = {n: SegmentFlow(None, None, None, None) for n in segments.numbers_of(one.level)}
     for n, number in enumerate(regions.numbers):
-        flows[number] = SegmentFlow(
-            mbf=float(value[n]),
-            low=max(0.0, float(value[n] - half[n])),
-            high=float(value[n] + half[n]),
-            ischaemic=bool(value[n] < ISCHAEMIA_CUT) if one.state == "stress" else None,
-        )
-    return Flow(mbf, flows, arterial)
+        flows[number] = _segment(one, float(value[n]), float(half[n]))
+    return _with_others(Flow(mbf, flows, arterial), slice_curves, regions, model, others)
+
+
+def _segment(one: Series, mbf: float, half: float | None) -> SegmentFlow:
+    """A segment with its interval of that half-width; all is unknown where flow is no number."""
+    if not np.isfinite(mbf):
+        return SegmentFlow(None, None, None, None)
+    return SegmentFlow(
+        mbf=mbf,
+        low=None if half is None else max(0.0, mbf - half),
+        high=None if half is None else mbf + half,
+        ischaemic=mbf < ISCHAEMIA_CUT if one.state == "stress" else None,
+    )
+
+
+def _with_others(
+    found: Flow, curves: Curves, regions: _Regions, model: str, others: Sequence[str]
+) -> Flow:
+    """What other models say of the segments, and how far all that speak of flow lie apart."""
+    if not others:
+        return found
+    said: dict[str, ModelFlow] = {}
+    main = {number: flow.mbf for number, flow in found.segments.items()}
+    flows = {number: [] if mbf is None else [mbf] for number, mbf in main.items()}
+    for name in others:
+        values: dict[int, float | None] = dict.fromkeys(found.segments)
+        if name == model:
+            values.update(main)
+        else:
+            for number, value in zip(regions.numbers, MODELS[name](curves).value, strict=True):
+                values[number] = float(value) if np.isfinite(value) else None
+                if names.is_flow(name) and np.isfinite(value):
+                    flows[number].append(float(value))
+        known = [value for value in values.values() if value is not None]
+        mean = float(np.mean(known)) if known else None
+        said[name] = ModelFlow(names.UNITS[name], values, mean)
+    spread = {
+        number: float(np.std(each, ddof=1)) if len(each) > 1 else None
+        for number, each in flows.items()
+    }
+    return replace(found, models=said, spread=spread)
 
 
 def _right_blood(

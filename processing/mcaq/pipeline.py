@@ -14,13 +14,16 @@ from processing.mcaq import (
     flow,
     input_function,
     inputs,
+    layers,
     motion,
     quality,
     segmentation,
     segments,
+    summary,
 )
 from processing.mcaq import signal as sr
 from processing.mcaq.heart import Heart, bolus_image, crop, find_hearts, usable_frames
+from processing.mcaq.kinetics import names
 from processing.mcaq.series import (
     LV_BLOOD,
     MYOCARDIUM,
@@ -65,7 +68,11 @@ def analyse(
 
     A series that cannot be analysed is refused with a sentence; the others go on. ``progress``
     is told the stage ("motion", "segmentation", "flow") and the fraction done, 0 to 1.
+
+    Parameters: ``model`` makes maps and segments ("exchange"); ``models`` are computed for the
+    segments besides (none; see ``kinetics.names``). Raises UnknownModel.
     """
+    model, others = names.of_flow(parameters.get("model")), names.named(parameters.get("models"))
     seconds = {"motion": 0.0, "segmentation": 0.0, "flow": 0.0}
     refused: list[SeriesRefusal] = []
     work: list[_Work] = []
@@ -101,15 +108,29 @@ def analyse(
     chosen = inputs.choose([item.series for item in work], calibrated)
     for number, item in enumerate(work):
         progress("flow", 0.75 + 0.25 * number / len(work))
-        results.append(_result(item, calibrated[number], chosen[number]))
+        results.append(_result(item, calibrated[number], chosen[number], model, others))
     seconds["flow"] = time.perf_counter() - clock
     progress("flow", 1.0)
+    ran = [item.series for item in work]
+    told = summary.of_study(
+        [(one.state, one.level, result.segments) for one, result in zip(ran, results, strict=True)],
+        flow.ISCHAEMIA_CUT,
+    )
     return StudyResult(
-        series=tuple(results),
+        series=tuple(summary.with_findings(results, ran, told)),
         refused=tuple(refused),
-        reserve=_reserve(results, [item.series for item in work]),
+        reserve=_reserve([_flows(result) for result in results], ran),
         seconds=seconds,
-        parameters={"model": "exchange", "ischaemia_cut_ml_per_min_per_g": flow.ISCHAEMIA_CUT},
+        parameters={
+            "model": model,
+            "ischaemia_cut_ml_per_min_per_g": flow.ISCHAEMIA_CUT,
+            **({"models": list(others)} if others else {}),
+        },
+        model_reserve={
+            name: _reserve([result.models[name].segments for result in results], ran)
+            for name in others
+        },
+        summary=told.content,
     )
 
 
@@ -210,14 +231,20 @@ def _calibrated(item: _Work) -> inputs.Calibrated:
 
 
 def _result(
-    item: _Work, calibrated: inputs.Calibrated, aif: input_function.InputFunction
+    item: _Work,
+    calibrated: inputs.Calibrated,
+    aif: input_function.InputFunction,
+    model: str,
+    others: Sequence[str],
 ) -> SeriesResult:
     started = time.perf_counter()
     assert item.anatomy is not None and item.motion is not None and item.used is not None  # noqa: S101, PT018
     one, anatomy, used = item.series, item.anatomy, item.used
     how = sr.physics(one.acquisition)
     aha, told = segments.aha_map(anatomy, one.level, mirrored=one.mirrored)
-    found = flow.compute(one, item.motion.corrected, used, anatomy, aha, calibrated, aif)
+    found = flow.compute(
+        one, item.motion.corrected, used, anatomy, aha, calibrated, aif, model=model, others=others
+    )
     moved = evidence.gather(
         corrected=item.motion.corrected,
         displacement=item.motion.displacement,
@@ -278,16 +305,25 @@ def _result(
             "pulses_to_centre": how.pulses_to_centre,
         },
         motion=moved,
+        models=found.models,
+        spread=found.spread,
+        endo_epi=layers.endo_epi(found.mbf, aha, anatomy.labels, found.segments),
     )
 
 
-def _reserve(results: Sequence[SeriesResult], series: Sequence[Series]) -> dict[int, float]:
+def _flows(result: SeriesResult) -> dict[int, float | None]:
+    return {number: segment.mbf for number, segment in result.segments.items()}
+
+
+def _reserve(
+    values: Sequence[Mapping[int, float | None]], series: Sequence[Series]
+) -> dict[int, float]:
     """Stress over rest by AHA number, where both are known; the first of repeats counts."""
     flows: dict[tuple[str, int], float] = {}
-    for one, result in zip(series, results, strict=True):
-        for number, segment in result.segments.items():
-            if segment.mbf is not None:
-                flows.setdefault((one.state, number), segment.mbf)
+    for one, segment_values in zip(series, values, strict=True):
+        for number, value in segment_values.items():
+            if value is not None:
+                flows.setdefault((one.state, number), value)
     return {
         number: flows["stress", number] / flows["rest", number]
         for number in range(1, 17)

@@ -132,6 +132,23 @@ class MotionEvidence:
 
 
 @dataclass(frozen=True)
+class ModelFlow:
+    """What another kinetic model says of the segments, in its unit; ``None`` where unknown."""
+
+    unit: str
+    segments: Mapping[int, float | None]
+    mean: float | None
+
+
+@dataclass(frozen=True)
+class LayerRatio:
+    """Flow of a segment's inner half over that of its outer half, or why it is not known."""
+
+    ratio: float | None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class SeriesResult:
     """What was found in one series; arrays lie on a crop of the source grid from ``offset``.
 
@@ -142,6 +159,8 @@ class SeriesResult:
     used: (T,) whether a frame took part in the fit; reasons: (T,) why not.
     endocardium, epicardium: (N, 2) contours on the source grid, (row, column).
     motion: evidence of how the heart was held still, if the engine gives any.
+    models: what other kinetic models say, by name; empty unless they were asked for. spread: by
+    AHA number, standard deviation between models, ml/min/g. endo_epi: by AHA number.
     """
 
     uid: str
@@ -162,6 +181,9 @@ class SeriesResult:
     epicardium: FloatArray | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     motion: MotionEvidence | None = None
+    models: Mapping[str, ModelFlow] = field(default_factory=dict)
+    spread: Mapping[int, float | None] = field(default_factory=dict)
+    endo_epi: Mapping[int, LayerRatio] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,10 +196,16 @@ class SeriesRefusal:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """All series of one study, and the perfusion reserve (stress / rest) by AHA segment."""
+    """All series of one study, and the perfusion reserve (stress / rest) by AHA segment.
+
+    model_reserve: the same by other models, by name. summary: the numbers of the whole study, as
+    ``processing.mcaq.summary`` gives them; ``None`` where the engine gives none.
+    """
 
     series: tuple[SeriesResult, ...]
     refused: tuple[SeriesRefusal, ...]
     reserve: Mapping[int, float]
     seconds: Mapping[str, float]
     parameters: Mapping[str, object]
+    model_reserve: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    summary: Mapping[str, object] | None = None

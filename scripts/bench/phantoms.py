@@ -43,7 +43,7 @@ HARD: dict[str, dict[str, Any]] = {
     "low flow": {"flow": "low", "splenic_switch_off": False, **_ONE},
     "dark rim": {"dark_rim": True, "defect": None, **_ONE},
 }
-_FIRST_SEED = 101
+FIRST_SEED = 101
 #: A segment whose true stress flow lies below this is ischaemic.
 _TRUE_CUT = 2.0
 _FREE_OF_BLOOD = 0.01
@@ -88,7 +88,7 @@ def measure(kinds: dict[str, dict[str, Any]], seeds: int, said: Callable[[str], 
     every = Found()
     for number, (name, how) in enumerate(kinds.items()):
         found = every.kinds[name] = Found()
-        for seed in range(_FIRST_SEED + 10 * number, _FIRST_SEED + 10 * number + seeds):
+        for seed in range(FIRST_SEED + 10 * number, FIRST_SEED + 10 * number + seeds):
             said(f"{name}, seed {seed}")
             study = make_study(seed, **how)
             result = pipeline.analyse(study.series, {}, lambda stage, done: None)

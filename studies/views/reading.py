@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_safe
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, media
+from studies import access, archive, media, numbers
 from studies.models import Result, Share, StoredFile, Study
 from studies.models.studies import Level, State
 
@@ -69,6 +69,9 @@ def _result_context(result: Result) -> dict[str, Any]:
     return {
         "grid": _grid(series, by_place),
         "segments": _segments(result),
+        "numbers": numbers.summary(result.report),
+        "models": numbers.models(result.report, AHA_NAMES),
+        "layers": numbers.layers(series, AHA_NAMES),
         "quality": _quality(series),
         "light": result.report.get("light"),
         "unused": result.report.get("unused") or [],

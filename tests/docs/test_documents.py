@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 from processing import protocol, report
-from processing.mcaq.series import SegmentFlow, Series, SeriesResult, StudyResult
+from processing.mcaq import summary
+from processing.mcaq.series import (
+    LayerRatio,
+    ModelFlow,
+    SegmentFlow,
+    Series,
+    SeriesResult,
+    StudyResult,
+)
 from studies.dicom.frames import frames_of
 from studies.dicom.sort import sort_frames
 from studies.intended_use import INTENDED_USE
@@ -40,6 +48,8 @@ CONTRACT = {
 ADDED = {
     "intended_use", "serves", "light", "colour", "motion", "displacement_mm", "folds", "roughness",
     "before", "after", "overlap", "stages",
+    "intended_use", "serves", "summary", "ischaemic_burden", "uniformly_low", "model_reserve",
+    "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",
 }  # fmt: skip
 OUTPUT_FILES = {
     "mbf.npy", "segmentation.npy", "aha.npy", "corrected.npy", "displacement.npy", "aif.csv",
@@ -247,11 +257,15 @@ def content() -> dict:
         "stress_mid", (0, 0), series.signal, np.zeros((T, 2, SIDE, SIDE)), labels, 7 * labels,
         np.ones((SIDE, SIDE)), np.ones(T), np.ones(T, bool), (None,) * T, 1.0,
         {7: SegmentFlow(1.0, 0.5, 1.5, False)},
-        (), 0.1,
+        (), 0.1, models={"fermi": ModelFlow("ml/min/g", {7: 1.1}, 1.1)}, spread={7: 0.1},
+        endo_epi={7: LayerRatio(0.9)},
     )  # fmt: skip
     entry = report.series_entry(found, series, result, [report.Flag("name", "info", "It is so.")])
     return report.report(
-        engine=("mcaq", "1"), result=StudyResult((result,), (), {7: 2.0}, {}, {}), protocol={},
+        engine=("mcaq", "1"), result=StudyResult(
+            (result,), (), {7: 2.0}, {}, {}, {"fermi": {7: 2.0}},
+            summary.of_study([("stress", "mid", result.segments)], 1.94).content,
+        ), protocol={},
         seconds={"total": 1.0}, peak_memory_bytes=1, series=[entry],
         aif_series=[report.aif_entry(found, ["stress_mid"])], unused=[("a.dcm", "It is empty.")],
     )  # fmt: skip
@@ -286,9 +300,12 @@ def test_the_readme_names_the_contract_and_nothing_else():
 
 
 def test_keys_beyond_the_contract_are_in_the_report_too(content):
-    assert set(content) >= {"intended_use", "light"}
-    assert set(content["series"][0]) >= {"light", "motion"}
+    assert set(content) >= {"intended_use", "light", "summary", "model_reserve"}
     assert set(content["light"]) == {"colour", "sentence"}
+    assert set(content["summary"]) >= {"ischaemic_burden", "uniformly_low"}
+    assert set(content["series"][0]) >= {"light", "motion", "endo_epi", "models", "spread"}
+    assert set(content["series"][0]["models"]["fermi"]) >= {"unit", "segments", "global"}
+    assert "ratio" in content["series"][0]["endo_epi"]["7"]
     assert set(content["aif_series"][0]) >= {"serves"}
 
 

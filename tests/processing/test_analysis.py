@@ -330,6 +330,36 @@ def test_a_failure_while_writing_leaves_nothing(rest, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_other_models_are_told_when_they_are_asked_for(rest, tmp_path, content):
+    assert not any({"models", "spread"} & set(series) for series in content["series"])
+    assert "model_reserve" not in content
+    said = StringIO()
+    call_command("analyse", rest, tmp_path / "out", "--models", "upslope,fermi", stdout=said)
+    told = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert told["parameters"]["models"] == ["fermi", "upslope"]
+    for series in told["series"]:
+        assert {name: one["unit"] for name, one in series["models"].items()} == {
+            "fermi": "ml/min/g", "upslope": "relative",
+        }  # fmt: skip
+        for one in series["models"].values():
+            assert set(one["segments"]) == set(series["mbf"]["segments"])
+            assert one["global"] > 0
+        assert all(value >= 0 for value in series["spread"].values())
+    # Rest alone: what needs stress says so.
+    assert told["summary"]["rest"]["global"]["mbf"] > 0
+    assert told["summary"]["reserve"]["global"]["mpr"] is None
+    assert told["summary"]["reserve"]["global"]["reason"] == "There is no stress series."
+    assert told["summary"]["ischaemic_burden"]["percent"] is None
+
+
+@pytest.mark.parametrize("models", ["patlak", "fermi,", ""])
+def test_a_model_that_is_not_there_is_refused_at_once(rest, tmp_path, models):
+    with pytest.raises(CommandError, match="Choose from exchange, fermi") as caught:
+        call_command("analyse", rest, tmp_path / "out", f"--models={models}")
+    assert caught.value.returncode == 2
+    assert not (tmp_path / "out").exists()
+
+
 def test_progress_grows_through_its_stages(rest, tmp_path):
     seen = []
     analyse_folder(rest, tmp_path / "out", progress=lambda stage, done: seen.append((stage, done)))

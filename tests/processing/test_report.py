@@ -13,6 +13,8 @@ import pytest
 from processing import report
 from processing.mcaq.series import (
     Flag,
+    LayerRatio,
+    ModelFlow,
     MotionEvidence,
     SegmentFlow,
     Series,
@@ -180,6 +182,36 @@ def test_no_number_that_json_does_not_know_is_written(tmp_path):
     text = (tmp_path / "report.json").read_text()
     json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} in the report"))
     assert json.loads(text)["seconds"] == {"total": None}
+
+
+def test_models_and_numbers_are_told_only_where_they_are_known():
+    plain = _report()
+    assert {"models", "spread", "endo_epi"} & set(plain["series"][0]) == set()
+    assert {"summary", "model_reserve"} & set(plain) == set()
+
+
+def test_models_and_numbers_of_the_study():
+    sorted_film, series, result = _made()
+    result = replace(
+        result,
+        models={"fermi": ModelFlow("ml/min/g", {8: None, 7: np.float64(2.1)}, 2.1)},
+        spread={7: np.float64(0.3), 8: None},
+        endo_epi={7: LayerRatio(np.float64(0.9)), 8: LayerRatio(None, "The wall is thin.")},
+    )
+    entry = report.series_entry(sorted_film, series, result)
+    study = StudyResult(
+        (result,), (), {}, {}, {}, {"fermi": {7: 2.0}}, {"rest": {"mbf": float("nan")}}
+    )
+    found = json.loads(json.dumps(_report(result=study, series=[entry]), allow_nan=False))
+    (told,) = found["series"]
+    assert told["models"] == {
+        "fermi": {"unit": "ml/min/g", "segments": {"7": 2.1, "8": None}, "global": 2.1}
+    }
+    assert told["spread"] == {"7": 0.3, "8": None}
+    assert told["endo_epi"]["7"] == {"ratio": 0.9, "reason": None}
+    assert told["endo_epi"]["8"] == {"ratio": None, "reason": "The wall is thin."}
+    assert found["model_reserve"] == {"fermi": {"7": 2.0}}
+    assert found["summary"] == {"rest": {"mbf": None}}
 
 
 def test_the_files_of_a_series(tmp_path):

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import AuditEvent
 from processing import child, runs, tasks
+from processing.mcaq.kinetics.names import UNITS
 from processing.models import Run
 from studies.models import StoredFile
 from tests.people import make_result, make_study, make_trust, make_user, store_source
@@ -65,6 +66,8 @@ def test_a_run_ends_with_its_result_and_its_files(study):
     assert (result.study, result.number, result.engine) == (study, 1, "mcaq")
     (entry,) = result.report["series"]
     assert (entry["state"], entry["level"]) == ("stress", "mid")
+    assert set(entry["models"]) == set(UNITS), "the site computes all models"
+    assert set(entry["spread"]) == set(entry["mbf"]["segments"])
     names = {str(stored) for stored in result.files.all()}
     assert {"report.json", "stress_mid/mbf.png", "stress_mid/cine.mp4", "stress_mid/mbf.npy",
             "stress_mid/aif.csv", "stress_mid/motion.png",

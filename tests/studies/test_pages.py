@@ -165,6 +165,70 @@ def test_the_newest_result_is_the_one_shown(client, study, owner):
     assert "3.40 3.06–3.74" in seen
 
 
+def with_numbers(result: Result) -> None:
+    """What the engine says of a study beside its segments, of stress alone."""
+    none = {"segments": 0, "of": 6, "reason": "There is no rest series."}
+
+    def part(**key):
+        names = {"territories": ("LAD", "RCA", "LCx"), "levels": ("basal", "mid", "apical")}
+        return {"global": key} | {group: dict.fromkeys(rows, key) for group, rows in names.items()}
+
+    result.report["summary"] = {
+        "stress": part(mbf=2.34, segments=2, of=6, reason=None),
+        "rest": part(mbf=None, **none),
+        "reserve": part(mpr=None, **none),
+        "ischaemic_burden": {
+            "segments": 3, "of": 16, "percent": 18.75, "cut_ml_per_min_per_g": 1.94,
+            "source": "Kotecha 2019", "reason": None,
+        },
+    }  # fmt: skip
+    result.report["parameters"] = {"model": "exchange"}
+    result.report["series"][0] |= {
+        "models": {
+            "exchange": {"unit": "ml/min/g", "segments": {"7": 2.99, "8": 2.98}, "global": 2.98},
+            "upslope": {"unit": "relative", "segments": {"7": 0.13, "8": 0.12}, "global": 0.12},
+            "fermi": {"unit": "ml/min/g", "segments": {"7": 2.11, "8": None}, "global": 2.11},
+        },
+        "spread": {"7": 0.27, "8": None},
+        "endo_epi": {
+            "7": {"ratio": 0.83, "reason": None}, "8": {"ratio": None, "reason": "It is thin."},
+        },
+    }  # fmt: skip
+    result.save()
+
+
+def test_numbers_by_territory_and_level_stand_beside_the_diagrams(client, study, owner):
+    with_numbers(make_result(study))
+    seen = words(page(client, study))
+    for name in ("LAD territory", "LCx territory", "RCA territory", "Basal", "Whole heart"):
+        assert f"{name} 2.34 2 of 6" in seen
+    assert "Rest: There is no rest series." in seen
+    assert "Reserve: There is no rest series." in seen
+    assert "3 of 16 segments (19 %) have stress flow below 1.94 ml/min/g (Kotecha 2019)" in seen
+
+
+def test_other_models_and_layers_are_disclosed(client, study, owner):
+    with_numbers(make_result(study))
+    html = page(client, study)
+    models = re.search(r'<details[^>]*id="other-models".*?</details>', html, re.DOTALL).group()
+    assert " open" not in models.split(">", 1)[0]
+    seen = words(models)
+    assert "Fermi Upslope Spread" in seen
+    assert "2.99" not in seen, "the first table holds the default"
+    assert "7 Mid anterior 2.11 0.13 0.27" in seen
+    assert "8 Mid anteroseptal – 0.12 –" in seen
+    layers = words(re.search(r'<details[^>]*id="layers".*?</details>', html, re.DOTALL).group())
+    assert "7 Mid anterior 0.83" in layers
+    assert "8 Mid anteroseptal – It is thin." in layers
+
+
+def test_a_result_that_knows_no_other_models_says_nothing_of_them(client, study, owner):
+    make_result(study)
+    html = page(client, study)
+    for absent in ("Other models", "Inner and outer layer", "Whole heart", "app-numbers"):
+        assert absent not in html
+
+
 def test_what_only_the_owning_trust_decides_is_not_offered_to_others(client, study):
     make_result(study)
     owner, receiver = make_user(study.trust), make_user(make_trust())

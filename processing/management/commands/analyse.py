@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from processing.analysis import NothingToAnalyse, analyse_folder
 from processing.engines import engine_names
+from processing.mcaq.kinetics.names import UNITS
 from processing.protocol import BadProtocol, load
 from studies.intended_use import INTENDED_USE
 
@@ -35,6 +36,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--protocol", type=Path, help="JSON file with what DICOM does not say of the sequence"
         )
+        parser.add_argument(
+            "--models",
+            metavar="NAME[,NAME…]|all",
+            help=f"further kinetic models for the segments: {', '.join(UNITS)}",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         bar = _bar if sys.stderr.isatty() else None
@@ -45,6 +51,7 @@ class Command(BaseCommand):
                 options["output_dir"],
                 engine=options["engine"],
                 protocol=protocol,
+                models=options["models"],
                 progress=bar or _silent,
             )
         except (NothingToAnalyse, BadProtocol) as error:

@@ -229,7 +229,7 @@ def test_more_flow_rises_faster(model):
 
 def test_slopes_are_those_of_the_curves(model):
     """Each derivative against the curve's change when its parameter is moved a little."""
-    usual = dict(uneven=0.2, arteriole=0.012, venule=0.015, delay=0.4)
+    usual = {"uneven": 0.2, "arteriole": 0.012, "venule": 0.015, "delay": 0.4}
     at = np.concatenate([parameters(0.8, **usual), parameters(4.0, ps=0.5, space=0.3, **usual)])
     here, by = model.slopes(at)
     np.testing.assert_allclose(here, model.curves(at), atol=1e-6)

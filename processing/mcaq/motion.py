@@ -58,27 +58,27 @@ def correct(
     rooted = np.sqrt(np.maximum(film, 0)).astype(np.float32)
     middle = (centre[0] - window[0].start, centre[1] - window[1].start)
     shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
-    weight = _heart_weight(shape, middle, spacing_mm)
-    before = _roughness(_crop(rooted, window), weight, references)
+    weight = heart_weight(shape, middle, spacing_mm)
+    before = roughness(crop(rooted, window), weight, references)
 
     shifts = _graph_shifts(rooted, window, weight, spacing_mm, references)
     field = np.broadcast_to(shifts[:, :, None, None], (len(film), 2, *shape)).astype(np.float32)
     stages: list[str] = []
     moved = warp(rooted, field, window)
-    now = _roughness(moved, weight, references)
+    now = roughness(moved, weight, references)
     if now < before:
         stages.append("translation")
     else:
         field = np.zeros_like(field)
         now = before
     refined = _refine(rooted, field, window, weight, spacing_mm, references)
-    after = _roughness(warp(rooted, refined, window), weight, references)
+    after = roughness(warp(rooted, refined, window), weight, references)
     if after < 0.995 * now:
         field, now = refined, after
         stages.append("non-rigid")
-    field = _recentre(field, references)
+    field = recentre(field, references)
     corrected = warp(film, field, window)
-    matched = _agreement(corrected, weight, references)
+    matched = agreement(corrected, weight, references)
     return Motion(corrected, field, matched, tuple(stages), (before, now))
 
 
@@ -93,11 +93,11 @@ def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:
     return out
 
 
-def _crop(film: F32, window: tuple[slice, slice]) -> F32:
+def crop(film: F32, window: tuple[slice, slice]) -> F32:
     return np.ascontiguousarray(film[:, window[0], window[1]])
 
 
-def _heart_weight(
+def heart_weight(
     shape: tuple[int, int], middle: tuple[float, float], spacing_mm: tuple[float, float]
 ) -> F32:
     """A Gaussian window on the heart, so that chest wall and diaphragm have no say."""
@@ -106,7 +106,7 @@ def _heart_weight(
     return np.asarray(np.exp(-distance / (2 * 30.0**2)), dtype=np.float32)
 
 
-def _roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
+def roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
     """What the second difference in time leaves of the film, relative to its contrast.
 
     Contrast comes and goes smoothly; motion does not.
@@ -131,7 +131,7 @@ def _graph_shifts(
     for factor, reach in ((2, _FARTHEST_MM), (1, 6.0)):
         field = np.broadcast_to(total[:, :, None, None], (len(rooted), 2, *shape))
         frames = warp(rooted, field.astype(np.float32), window)
-        features = _features(frames, factor)
+        features = edges(frames, factor)
         small = weight[::factor, ::factor][: features.shape[1], : features.shape[2]]
         most = round(reach / (factor * max(spacing_mm)))
         shift, score = _pair_shifts(features, small, most)
@@ -141,7 +141,7 @@ def _graph_shifts(
     return total
 
 
-def _features(frames: F32, factor: int) -> F32:
+def edges(frames: F32, factor: int) -> F32:
     """Strength of edges, saturating: |∇I| / √(|∇I|² + P65²); blind to the sign of contrast."""
     smooth = ndimage.gaussian_filter(frames, (0, 1.0, 1.0))
     if factor > 1:
@@ -267,7 +267,7 @@ def _refine(
         target = _references(moved, references, first=number == 0)
         step = _gauss_newton(moved, target, weight, basis_rows, basis_cols)
         field += step
-        field = _without_folds(field)
+        field = without_folds(field)
     return field
 
 
@@ -339,7 +339,7 @@ def _bending(rows: int, cols: int) -> F32:
     return np.asarray(penalty, dtype=np.float32)
 
 
-def _without_folds(field: F32, least: float = 0.3) -> F32:
+def without_folds(field: F32, least: float = 0.3) -> F32:
     """Flatten the bending part of frames whose map would nearly fold."""
     for t in range(len(field)):
         mean = field[t].mean(axis=(1, 2), keepdims=True)
@@ -357,15 +357,15 @@ def jacobian(field: F32) -> F32:
     return np.asarray((1 + row_row) * (1 + col_col) - row_col * col_row, dtype=np.float32)
 
 
-def _recentre(field: F32, references: NDArray[np.bool_]) -> F32:
+def recentre(field: F32, references: NDArray[np.bool_]) -> F32:
     """Let the usual place be the rest place: no shift common to all frames."""
     middle = np.median(field[references].mean(axis=(2, 3)), axis=0)
     return np.asarray(field - middle[None, :, None, None], dtype=np.float32)
 
 
-def _agreement(corrected: F32, weight: F32, references: NDArray[np.bool_]) -> NDArray[np.float64]:
+def agreement(corrected: F32, weight: F32, references: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Correlation of each frame's edges with those of its neighbours in time, 0 to 1."""
-    features = _features(np.sqrt(np.maximum(corrected, 0)).astype(np.float32), 1)
+    features = edges(np.sqrt(np.maximum(corrected, 0)).astype(np.float32), 1)
     w = weight / weight.sum()
     centred = features - (features * w).sum(axis=(1, 2), keepdims=True)
     flat = (centred * np.sqrt(w)).reshape(len(features), -1)

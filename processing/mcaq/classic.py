@@ -35,11 +35,13 @@ Window = tuple[slice, slice]
 _HEART_MM = 44.0
 #: The box is so much wider than the window: what moves in from outside must be known.
 _MARGIN_MM = 24.0
-_FARTHEST_MM = 40.0
+_FARTHEST_MM = 50.0
 _COARSE_GRID_MM, _FINE_GRID_MM = 44.0, 28.0
-#: Weight of the sparse part, as a multiple of Candès' 1/√pixels. With less, motion is sparse too.
+#: Weight of the sparse part, as a multiple of Candès' 1/√pixels in a film of 60 frames. With less
+#: of it, motion is taken for sparse too.
 _SPARSE = 1.5
 _RUNGS = (1.5, 1.0, 0.7)
+_FRAMES = 60
 _COMPONENTS = 5
 _REFINE_ROUNDS = 2
 _MOST_STEPS = 12
@@ -244,9 +246,9 @@ def _bent_to_usual(state: _State, sparse: float) -> _State:
 def _low_rank(moved: F32, references: Mask, sparse: float) -> F32:
     """The film of its references without what is sparse: the passage of contrast."""
     body = moved[references].reshape(int(references.sum()), -1)
-    low_rank, _ = robust_pca(
-        body.T.astype(np.float64), weight=sparse / np.sqrt(body.shape[1]), tolerance=1e-4
-    )
+    # What is in f of T frames costs weight × T f as sparse, but only √(T f) as low rank.
+    weight = sparse * np.sqrt(_FRAMES / len(body)) / np.sqrt(body.shape[1])
+    low_rank, _ = robust_pca(body.T.astype(np.float64), weight=float(weight))
     return np.ascontiguousarray(low_rank.T, dtype=np.float32).reshape(-1, *moved.shape[1:])
 
 

@@ -1,6 +1,6 @@
 """Measure the engine against truths that are known; 1 if a figure falls short of its mark.
 
-.venv/bin/python -m scripts.bench [--seeds N] [--only typical,hard,real,curves,speed]
+.venv/bin/python -m scripts.bench [--seeds N] [--only typical,hard,real,curves,speed,classic]
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import sys
 # As in manage.py, and before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from scripts.bench import curves, phantoms, real, speed
+from scripts.bench import classic, curves, phantoms, real, speed
 from scripts.bench.table import Figure, lines
 
-PARTS = ("typical", "hard", "real", "curves", "speed")
+PARTS = ("typical", "hard", "real", "curves", "speed", "classic")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = phantoms.measure(phantoms.HARD, chosen.seeds, _said)
         figures += phantoms.figures(found, "hard phantoms", hard=True)
     root = real.data_root()
-    if root is None and {"real", "curves"} & set(parts):
+    if root is None and {"real", "curves", "classic"} & set(parts):
         print("The shared test data are not on this machine; real patients and the simulator's "
               "curves are left out.", file=sys.stderr)  # fmt: skip
     if root is not None and "real" in parts:
@@ -45,6 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
         figures += curves.figures(curves.flows(root))
     if "speed" in parts:
         figures += speed.figures(_said)
+    if "classic" in parts:
+        figures += classic.figures(classic.measure(min(chosen.seeds, 2), root, _said))
     _said("")
     print("\n".join(lines(figures)))
     short = [one for one in figures if one.falls_short]

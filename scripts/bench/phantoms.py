@@ -84,14 +84,8 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
     )
     error = one.displacement[one.used] - truth.displacement[one.used][:, :, here[0], here[1]]
     heart = (labels == MYOCARDIUM) | (labels == LV_BLOOD)
-    mean = error[:, :, heart].mean(axis=2)
-    # A shift common to all frames only says which breath counts as rest.
-    mean -= np.median(mean, axis=0)
-    found.drift.append(float(np.sqrt((mean**2).sum(axis=1).mean())))
-    over_time = [
-        dice(_moved(labels == LV_BLOOD, step - np.median(mean, axis=0)), labels == LV_BLOOD)
-        for step in mean
-    ]
+    drift, over_time = drift_and_overlap(error[:, :, heart].mean(axis=2), labels == LV_BLOOD)
+    found.drift.append(drift)
     found.lv_over_time.append(float(np.mean(over_time)))
     found.lv_worst.append(min(over_time))
     known = np.isfinite(one.aif_mmol_l)
@@ -111,6 +105,13 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
     chosen = np.isfinite(one.mbf) & np.isfinite(truth.mbf[here]) & (blood < _FREE_OF_BLOOD)
     chosen &= truth.wall[here] > 0.95
     found.pixels.extend(zip(truth.mbf[here][chosen], one.mbf[chosen], strict=True))
+
+
+def drift_and_overlap(error: F64, lv: NDArray[np.bool_]) -> tuple[float, list[float]]:
+    """Root mean square of the heart's error (T, 2), px, and the LV's Dice with its place by it."""
+    # A shift common to all frames only says which breath counts as rest.
+    mean = error - np.median(error, axis=0)
+    return float(np.sqrt((mean**2).sum(axis=1).mean())), [dice(_moved(lv, at), lv) for at in mean]
 
 
 def _moved(mask: NDArray[np.bool_], by: F64) -> NDArray[np.bool_]:

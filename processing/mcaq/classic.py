@@ -8,10 +8,12 @@ that picture of itself by B-splines. ``correct_by_ladder`` goes after Hamy 2014 
 the sparse part that falls from rung to rung.
 
 Not taken from the papers but chosen here, on phantoms: the weights, five components, the spacing
-of the splines, mutual information where contrast may differ (Hamy: residual complexity) and
-correlation where it should not. A displacement means what it means in ``motion``, and a stage
-that does not improve the film is left out as there. SimpleITK works in one thread and compares
-every pixel of the mask, none at random: the same film gives the same bits.
+of the splines, a search of whole pixels by edges before the registration, mutual information where
+contrast may differ (Hamy: residual complexity) and correlation where it should not.
+
+A displacement means what it means in ``motion``, and a stage that does not improve the film is
+left out as there. SimpleITK works in one thread and compares every pixel of the mask, none at
+random: the same film gives the same bits.
 """
 
 from __future__ import annotations

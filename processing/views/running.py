@@ -6,10 +6,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts.person import person
 from processing import runs, states
+from processing.engines import engine_names
 from processing.models import Run
 from studies import access
 from studies.models import Study
@@ -32,6 +34,8 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
         "run": run,
         "study": study,
         "may_run": access.may(person(request), "run", study),
+        "engines": engine_names(),
+        "default_engine": settings.DEFAULT_ENGINE,
     }
     return render(request, "processing/run_card.html", context)
 
@@ -72,8 +76,12 @@ def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_POST
 def submit(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
+    engine = request.POST.get("engine") or settings.DEFAULT_ENGINE
+    if engine not in engine_names():
+        messages.error(request, _("That engine is not installed here. Choose one of the list."))
+        return redirect("study", study.public_id)
     try:
-        runs.submit(study, engine=settings.DEFAULT_ENGINE, by=person(request))
+        runs.submit(study, engine=engine, by=person(request))
     except runs.RunError as error:
         messages.error(request, str(error))
     return redirect("study", study.public_id)

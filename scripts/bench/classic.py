@@ -58,7 +58,7 @@ def measure(seeds: int, root: Path | None, said: Callable[[str], None]) -> dict[
                 _of_phantom(found, kind, one, truth)
     for case, labelled in islice(real.studies(root), _PATIENTS) if root is not None else ():
         said(case)
-        hearts = _windows([one.series for one in labelled])
+        hearts = windows([one.series for one in labelled])
         for one, heart in zip(labelled, hearts, strict=True):
             if heart is not None:
                 _of_patient(found, one, *heart)
@@ -68,7 +68,7 @@ def measure(seeds: int, root: Path | None, said: Callable[[str], None]) -> dict[
 _Place = tuple[tuple[slice, slice], tuple[float, float]]
 
 
-def _windows(series: list[Series]) -> list[_Place | None]:
+def windows(series: list[Series]) -> list[_Place | None]:
     """Where the engine looks for each heart, as in its pipeline."""
     films = [one.signal[usable_frames(one)] for one in series]
     return [
@@ -94,7 +94,7 @@ def _corrected(
 
 
 def _of_phantom(found: dict[str, Found], kind: str, one: Series, truth: SeriesTruth) -> None:
-    (place,) = _windows([one])
+    (place,) = windows([one])
     if place is None:
         return
     here = place[0]

@@ -14,7 +14,7 @@ from scipy.optimize import curve_fit
 
 from processing.mcaq import layers, pipeline
 from processing.mcaq.kinetics import fermi
-from processing.mcaq.kinetics.curves import Curves, Passage
+from processing.mcaq.kinetics.curves import Curves, Passage, ml_per_min_per_g
 from processing.mcaq.kinetics.exchange import no_spill
 from processing.mcaq.kinetics.models import MODELS
 from processing.mcaq.kinetics.names import DEFAULT, UNITS, is_flow
@@ -31,6 +31,8 @@ _KINDS = ("single", "dual")
 _PIXELS, _FEW_PIXELS, _TIMES = 1500, 36, 3
 _FINE: dict[str, Any] = {"rows": 280, "cols": 240, "pixel_mm": 1.3}
 _HAEMATOCRIT, _DENSITY = 0.42, 1.05
+#: Flows of the simulated pixels, ml/min/g.
+FLOWS: F64 = np.linspace(0.6, 3.5, 12)
 
 
 def figures(root: Path | None, seeds: int, said: Callable[[str], None]) -> Iterator[Figure]:
@@ -147,7 +149,7 @@ def _of_time() -> Iterator[Figure]:
         for _ in range(_TIMES)
     )
     yield Figure("flow stage, seconds a slice", "phantom, one slice", default)
-    six = replace(_pixels(12).some(np.arange(12) % 2 == 0), one_delay=True)
+    six = replace(simulated_pixels(12).some(np.arange(12) % 2 == 0), one_delay=True)
     total = 0.0
     for name in UNITS:
         if name != DEFAULT:
@@ -164,15 +166,14 @@ def _seconds(name: str, curves: Curves) -> float:
     return time.perf_counter() - begun
 
 
-def _pixels(count: int) -> Curves:
-    """Curves of simulated muscle at stress under a pixel's noise."""
+def simulated_pixels(count: int) -> Curves:
+    """Curves of simulated muscle at stress under a pixel's noise; their flows repeat ``FLOWS``."""
     times = 0.7 * np.arange(50)
     way = blood.circulate(blood.BolusShape(5.0, 3.0, 4.6, 13.5, 3.5), float(times[-1]) + 3)
     rng = np.random.default_rng(1)
-    flows = np.linspace(0.6, 3.5, 12)
-    simulated = tissue.simulate(flows, way.times_s, way.left, _HAEMATOCRIT)
+    simulated = tissue.simulate(FLOWS, way.times_s, way.left, _HAEMATOCRIT)
     held = np.array([np.interp(times - 0.5, simulated.times_s, one) for one in simulated.content.T])
-    noisy = np.tile(held, (count // len(flows), 1))
+    noisy = np.tile(held, (count // len(FLOWS), 1))
     noisy = noisy + 0.04 * rng.standard_normal(noisy.shape)
     arterial = np.interp(times, way.times_s, way.left)
     return Curves(
@@ -181,27 +182,35 @@ def _pixels(count: int) -> Curves:
     )  # fmt: skip
 
 
-def _against_curve_fit() -> Iterator[Figure]:
-    """Fermi by the engine on all pixels at once, and pixel by pixel as it is usually done."""
-    many, few = _pixels(_PIXELS), _pixels(_FEW_PIXELS)
-    begun = time.perf_counter()
-    fermi.fit(many)
-    at_once = (time.perf_counter() - begun) / len(many.tissue)
-    frames = fermi.first_pass(few)
-    times = few.times_s[frames]
-    passage = Passage(few.times_s, few.blood, float(times[-1]) + 1)
+def fermi_one_by_one(curves: Curves) -> F64:
+    """MBF of each curve (P,), ml/min/g, by ``curve_fit`` of a Fermi response: the usual way."""
+    frames = fermi.first_pass(curves)
+    times = curves.times_s[frames]
+    passage = Passage(curves.times_s, curves.blood, float(times[-1]) + 1)
 
     def curve(at: F64, flow: float, steepness: float, width: float, delay: float) -> F64:
         shape = fermi.response(passage.fine_s, np.array(steepness), np.array(width))
         fine = flow * passage.through(shape)
         return np.asarray(np.interp(at - delay - passage.start_s, passage.fine_s, fine, left=0.0))
 
-    begun = time.perf_counter()
-    for one in few.tissue:
+    flows = [
         curve_fit(
             curve, times, one[frames], p0=(0.03, 0.3, 4.0, 0.5),
             bounds=([0, 0.03, 0, -0.75], [0.2, 4.0, 25.0, 3.5]),
-        )  # fmt: skip
+        )[0][0]
+        for one in curves.tissue
+    ]  # fmt: skip
+    return ml_per_min_per_g(np.array(flows), curves.density_g_per_ml)
+
+
+def _against_curve_fit() -> Iterator[Figure]:
+    """Fermi by the engine on all pixels at once, and pixel by pixel as it is usually done."""
+    many, few = simulated_pixels(_PIXELS), simulated_pixels(_FEW_PIXELS)
+    begun = time.perf_counter()
+    fermi.fit(many)
+    at_once = (time.perf_counter() - begun) / len(many.tissue)
+    begun = time.perf_counter()
+    fermi_one_by_one(few)
     singly = (time.perf_counter() - begun) / len(few.tissue)
     where = f"{_PIXELS} pixels at once"
     yield Figure("Fermi, ms a pixel, all at once", where, 1000 * at_once)

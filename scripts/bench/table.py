@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import isnan
 
 
 @dataclass(frozen=True)
 class Figure:
     """One figure. ``reach`` is the least (or most) that counts as good, ``aim`` what is wanted.
 
-    larger_is_better: whether reach and aim are lower bounds.
+    larger_is_better: whether reach and aim are lower bounds. A value that is not known is not a
+    number; ``note`` says why, or what else must be said.
     """
 
     quantity: str
@@ -19,7 +21,7 @@ class Figure:
     reach: float | None = None
     aim: float | None = None
     larger_is_better: bool = False
-    unit: str = ""
+    note: str = ""
 
     @property
     def falls_short(self) -> bool:
@@ -43,7 +45,8 @@ def lines(figures: Iterable[Figure]) -> Iterable[str]:
     yield f"{'quantity':<52} {'where':<26} {'value':>9} {'reach':>8} {'aim':>8}"
     for one in figures:
         bounds = [("" if bound is None else f"{bound:g}") for bound in (one.reach, one.aim)]
+        value = "–" if isnan(one.value) and one.note else f"{one.value:.3f}"
         yield (
-            f"{one.quantity:<52} {one.where:<26} {one.value:>9.3f} {bounds[0]:>8} {bounds[1]:>8}"
-            f"  {one.verdict} {one.unit}".rstrip()
+            f"{one.quantity:<52} {one.where:<26} {value:>9} {bounds[0]:>8} {bounds[1]:>8}"
+            f"  {one.verdict} {one.note}".rstrip()
         )

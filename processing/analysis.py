@@ -18,7 +18,8 @@ from processing.folder import Folder
 from processing.inputs import to_series
 from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
-from processing.protocol import BadProtocol, check
+from processing.protocol import BadProtocol, Protocol, check
+from processing.times import GivenTimes, check_times, given_for
 from studies.dicom.sort import SortedSeries, SortedStudy
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
@@ -49,12 +50,16 @@ def analyse_folder(
     protocol: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     models: object = None,
+    times: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
 
     protocol: see ``processing.protocol``. given: by folder name, contours and input functions that
     a person gave. models: kinetic models besides the engine's own, a list of names or "all".
+    times: by folder name, frame times that a person gave, see ``processing.times``. about: what
+    else the report's parameters should hold, such as the name of the protocol.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -67,10 +72,12 @@ def analyse_folder(
         folder = Folder(input_dir, lambda done: progress("read", _READ * done))
         study = folder.study
         _check_study(study, folder)
-        series = to_series(study, folder.pixels, sequence, given)
+        given_times = check_times(times)
+        series = to_series(study, folder.pixels, sequence, given, given_times)
     except (UnknownEngine, UnknownModel, BadProtocol) as error:
         raise NothingToAnalyse(str(error)) from None
     folder.forget_pixels()
+    clocks = {film.folder: given_for(film.folder, given_times, sequence) for film in study.series}
     seconds = {"read": time.perf_counter() - started}
     result = chosen.analyse(
         series, parameters, lambda stage, done: progress(stage, _READ + (_WRITE - _READ) * done)
@@ -83,8 +90,8 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, study, series, result, protocol or {}, unused, seconds, started,
-                progress,
+                work, chosen, study, series, result, (sequence, protocol or {}, about or {}),
+                clocks, unused, seconds, started, progress,
             )  # fmt: skip
     except OSError as error:
         raise NothingToAnalyse(
@@ -159,21 +166,24 @@ def _write(
     study: SortedStudy,
     series: Sequence[Series],
     result: StudyResult,
-    protocol: Mapping[str, Any],
+    said: tuple[Protocol, Mapping[str, Any], Mapping[str, Any]],
+    clocks: Mapping[str, GivenTimes | None],
     unused: Sequence[tuple[str, str]],
     seconds: dict[str, float],
     started: float,
     progress: Progress,
 ) -> dict[str, Any]:
     clock = time.perf_counter()
+    sequence, protocol, about = said
     found = {one.uid: one for one in result.series}
     entries = []
     for film, one in zip(study.series, series, strict=True):
         if film.folder not in found:
             continue
         report.write_series(work / film.folder, film, one, found[film.folder])
-        flags = _reading_flags(film)
-        entries.append(report.series_entry(film, one, found[film.folder], flags))
+        given = clocks[film.folder]
+        flags = [*_time_flags(film, given), *_reading_flags(film), *_agent_flags(sequence, one)]
+        entries.append(report.series_entry(film, one, found[film.folder], flags, given))
         progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
@@ -181,6 +191,7 @@ def _write(
         engine=(engine.name, engine.version),
         result=result,
         protocol=protocol,
+        about=about,
         seconds={**seconds, "write": now - clock, "total": now - started},
         peak_memory_bytes=_peak_memory_bytes(),
         series=entries,
@@ -193,16 +204,36 @@ def _write(
     return content
 
 
+def _time_flags(film: SortedSeries, given: GivenTimes | None) -> list[Flag]:
+    if given is not None:
+        return [Flag("times_given", "warning", given.sentence(film.clock))]
+    if film.clock.source in _SURE_CLOCKS:
+        return []
+    return [
+        Flag(
+            "time_source_uncertain", "warning",
+            f"The frame times are uncertain: {film.clock.reason}. Flow depends on them.",
+        )
+    ]  # fmt: skip
+
+
+def _agent_flags(protocol: Protocol, one: Series) -> list[Flag]:
+    """Where the number of the relaxivity comes from."""
+    agent, r1 = protocol.agent_without_relaxivity, one.acquisition.relaxivity_l_per_mmol_s
+    if agent is None:
+        return []
+    return [
+        Flag(
+            "relaxivity_of_agent", "info",
+            f"The relaxivity, {r1:g} l/mmol/s, is taken from a list for {agent}; published values "
+            "differ by 10 to 40 %.",
+        )
+    ]  # fmt: skip
+
+
 def _reading_flags(film: SortedSeries) -> list[Flag]:
     """Findings that the engine cannot make: it never sees the headers."""
     flags = []
-    if film.clock.source not in _SURE_CLOCKS:
-        flags.append(
-            Flag(
-                "time_source_uncertain", "warning",
-                f"The frame times are uncertain: {film.clock.reason}. Flow depends on them.",
-            )
-        )  # fmt: skip
     if film.frames[0].pixel_spacing_mm is None:
         flags.append(
             Flag(

@@ -33,6 +33,7 @@ from studies.dicom.labels import controlled, controlled_sequence
 from studies.dicom.quiet import quiet
 from studies.dicom.read import decode_pixels
 from studies.intended_use import INTENDED_USE
+from studies.scanners import MAKERS, MODELS
 
 IMPLEMENTATION_CLASS_UID = UID("2.25.281474976710656000000000000000000001")
 METHOD = "CoreCMR allow-list; PS3.15 Annex E basic profile, dates shifted"
@@ -245,21 +246,7 @@ _CODE_WORDS = frozenset(
         "MR",
     ]
 )
-_VENDORS = (
-    ("SIEMENS", "SIEMENS"),
-    ("GE ", "GE MEDICAL SYSTEMS"),
-    ("PHILIPS", "Philips"),
-    ("CANON", "CANON"),
-    ("TOSHIBA", "TOSHIBA"),
-    ("UIH", "UIH"),
-    ("UNITED IMAGING", "UIH"),
-    ("HITACHI", "HITACHI"),
-)
-_MODELS = re.compile(
-    r"\b(Avanto|Aera|Espree|Sola|Altea|Amira|Symphony|Sonata|Skyra|Trio|TrioTim|Verio|Prisma|"
-    r"Vida|Lumina|Biograph_mMR|Free\.Max|Achieva|Intera|Ingenia|Ambition|Elition|SIGNA|Signa|"
-    r"GENESIS_SIGNA|Optima|Discovery|Artist|Premier|Voyager|Vantage|Titan|Galan|Orian)\b"
-)
+_MODELS = re.compile(rf"\b({'|'.join(re.escape(name) for name in MODELS)})\b")
 _AGENTS = (
     ("gadobutrol", re.compile(r"gadobutrol|gadovist|gadavist", re.IGNORECASE)),
     ("gadoterate", re.compile(r"gadoter[ia]|dotarem|clariscan|gd-?dota", re.IGNORECASE)),
@@ -429,7 +416,7 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     clean.ReferringPhysicianName = ""
     clean.StudyID = ""
     vendor = str(source.get("Manufacturer") or "").upper()
-    clean.Manufacturer = next((ours for start, ours in _VENDORS if vendor.startswith(start)), "")
+    clean.Manufacturer = next((ours for start, ours in MAKERS if vendor.startswith(start)), "")
     model = _MODELS.search(str(source.get("ManufacturerModelName") or ""))
     if model is not None:
         clean.ManufacturerModelName = model[1]

@@ -154,12 +154,12 @@ def _protocol(result: Result) -> dict[str, Any]:
         flag["sentence"]
         for entry in result.report["series"]
         for flag in entry["quality"]
-        if flag["flag"].startswith("assumed_")
+        if flag["flag"].startswith("assumed_") or flag["flag"] == "relaxivity_of_agent"
     ]
     return {
         "version": parameters.get("protocol_version"),
         "tie": parameters.get("protocol_tie"),
-        "values": list(told.items()),
+        "values": [(key, f"{v:g}" if isinstance(v, float) else v) for key, v in told.items()],
         "assumed": list(dict.fromkeys(assumed)),
     }
 

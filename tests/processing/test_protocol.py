@@ -38,7 +38,26 @@ def test_without_its_own_part_the_input_series_keeps_its_sequence():
     assert found.echo_time_ms == 0.9  # its header does not say
 
 
+def test_an_agents_relaxivity_is_taken_from_the_list_at_the_field_strength():
+    """Shen 2015, whole blood: gadobenate 6.2 at 1.5 T and 5.4 at 3 T."""
+    agent = check({"agent": "gadobenate"})
+    assert agent.acquisition(HEADER).relaxivity_l_per_mmol_s == 6.2
+    assert agent.acquisition(Acquisition(field_t=2.9)).relaxivity_l_per_mmol_s == 5.4
+    assert agent.aif_acquisition(INPUT_HEADER).relaxivity_l_per_mmol_s == 6.2
+    told = check({"agent": "gadobenate", "field_t": 3, "relaxivity_l_per_mmol_s": 5.0})
+    assert told.acquisition(HEADER).relaxivity_l_per_mmol_s == 5.0
+    assert told.agent_without_relaxivity is None
+
+
+def test_dose_and_stressor_are_kept_and_change_nothing():
+    given = check({"dose_mmol_per_kg": 0.05, "stressor": "adenosine"})
+    assert given.acquisition(HEADER) == HEADER
+    assert given.values == {"dose_mmol_per_kg": 0.05, "stressor": "adenosine"}
+
+
 BAD = {
+    "an unknown agent": ({"agent": "gold"}, "agent must be one of gadobutrol, "),
+    "an unknown stressor": ({"stressor": 3}, "stressor must be one of adenosine, "),
     "unknown key": ({"saturation_time": 100}, "unknown key saturation_time"),
     "unknown key of the input": ({"aif": {"dose": 1}}, r"unknown key aif\.dose"),
     "a word": ({"field_t": "3T"}, "field_t must be a number"),

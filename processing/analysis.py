@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +169,20 @@ def _write(
     clock = time.perf_counter()
     found = {one.uid: one for one in result.series}
     entries = []
-    for film, one in zip(study.series, series, strict=True):
-        if film.folder not in found:
-            continue
-        report.write_series(work / film.folder, film, one, found[film.folder])
-        flags = _reading_flags(film)
-        entries.append(report.series_entry(film, one, found[film.folder], flags))
-        progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
+    kept = [
+        (film, one) for film, one in zip(study.series, series, strict=True) if film.folder in found
+    ]
+    # While one series' film is being encoded, by a program of its own, another can be drawn.
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(report.write_series, work / film.folder, film, one, found[film.folder])
+            for film, one in kept
+        ]
+        for (film, one), job in zip(kept, jobs, strict=True):
+            job.result()
+            flags = _reading_flags(film)
+            entries.append(report.series_entry(film, one, found[film.folder], flags))
+            progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
     content = report.report(

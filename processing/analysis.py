@@ -84,7 +84,7 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, study, series, result, protocol or {}, unused, seconds, started,
+                work, chosen, folder, series, result, protocol or {}, unused, seconds, started,
                 progress,
             )  # fmt: skip
     except OSError as error:
@@ -157,7 +157,7 @@ def _refused_files(study: SortedStudy, result: StudyResult) -> list[tuple[str, s
 def _write(
     work: Path,
     engine: Engine,
-    study: SortedStudy,
+    folder: Folder,
     series: Sequence[Series],
     result: StudyResult,
     protocol: Mapping[str, Any],
@@ -167,6 +167,7 @@ def _write(
     progress: Progress,
 ) -> dict[str, Any]:
     clock = time.perf_counter()
+    study = folder.study
     found = {one.uid: one for one in result.series}
     entries = []
     kept = [
@@ -181,7 +182,9 @@ def _write(
         for (film, one), job in zip(kept, jobs, strict=True):
             job.result()
             flags = _reading_flags(film)
-            entries.append(report.series_entry(film, one, found[film.folder], flags))
+            entries.append(
+                report.series_entry(film, one, found[film.folder], flags, folder.digest(film))
+            )
             progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
     folders = [film.folder for film in study.series]
     now = time.perf_counter()

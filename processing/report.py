@@ -33,7 +33,11 @@ FORMAT = 1
 
 
 def series_entry(
-    film: SortedSeries, series: Series, result: SeriesResult, more: Sequence[Flag] = ()
+    film: SortedSeries,
+    series: Series,
+    result: SeriesResult,
+    more: Sequence[Flag] = (),
+    input_sha256: str | None = None,
 ) -> dict[str, Any]:
     """One entry of ``series``; ``more`` are findings from the reading of the files."""
     times = [float(time) for time in series.times_s]
@@ -43,6 +47,7 @@ def series_entry(
         "state": film.state,
         "level": film.level,
         "series_uid": film.uid or None,
+        "input_sha256": input_sha256,
         "sop_instance_uids": [frame.sop_instance_uid for frame in film.frames],
         "frame_times_s": times,
         "time_source": time_source(film),

@@ -113,7 +113,9 @@ def analyse(
     seconds["segmentation"], clock = time.perf_counter() - clock, time.perf_counter()
 
     results = []
-    chosen = inputs.choose([item.series for item in work], calibrated)
+    chosen = inputs.choose(
+        [item.series for item in work], calibrated, [_moved_mm(item) for item in work]
+    )
     for number, item in enumerate(work):
         progress("flow", 0.75 + 0.25 * number / len(work))
         results.append(_result(item, calibrated[number], chosen[number], model, others))
@@ -224,6 +226,14 @@ def _draw(item: _Work) -> None:
         mirrored=item.series.mirrored,
     )
     item.seconds += time.perf_counter() - started
+
+
+def _moved_mm(item: _Work) -> NDArray[np.float64]:
+    """How far each frame's heart was moved, (T, 2) mm, row then column."""
+    assert item.motion is not None and item.anatomy is not None  # noqa: S101, PT018
+    heart = np.isin(item.anatomy.labels, (MYOCARDIUM, LV_BLOOD))
+    pixels = item.motion.displacement[:, :, heart].mean(axis=2)
+    return np.asarray(pixels * np.asarray(item.series.pixel_spacing_mm), dtype=np.float64)
 
 
 def _calibrated(item: _Work) -> inputs.Calibrated:

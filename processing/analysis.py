@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, study, series, result, (sequence, protocol or {}, about or {}),
+                work, chosen, folder, series, result, (sequence, protocol or {}, about or {}),
                 clocks, unused, seconds, started, progress,
             )  # fmt: skip
     except OSError as error:
@@ -163,7 +164,7 @@ def _refused_files(study: SortedStudy, result: StudyResult) -> list[tuple[str, s
 def _write(
     work: Path,
     engine: Engine,
-    study: SortedStudy,
+    folder: Folder,
     series: Sequence[Series],
     result: StudyResult,
     said: tuple[Protocol, Mapping[str, Any], Mapping[str, Any]],
@@ -175,16 +176,25 @@ def _write(
 ) -> dict[str, Any]:
     clock = time.perf_counter()
     sequence, protocol, about = said
+    study = folder.study
     found = {one.uid: one for one in result.series}
     entries = []
-    for film, one in zip(study.series, series, strict=True):
-        if film.folder not in found:
-            continue
-        report.write_series(work / film.folder, film, one, found[film.folder])
-        given = clocks[film.folder]
-        flags = [*_time_flags(film, given), *_reading_flags(film), *_agent_flags(sequence, one)]
-        entries.append(report.series_entry(film, one, found[film.folder], flags, given))
-        progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
+    kept = [
+        (film, one) for film, one in zip(study.series, series, strict=True) if film.folder in found
+    ]
+    # While one series' film is being encoded, by a program of its own, another can be drawn.
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(report.write_series, work / film.folder, film, one, found[film.folder])
+            for film, one in kept
+        ]
+        for (film, one), job in zip(kept, jobs, strict=True):
+            job.result()
+            given = clocks[film.folder]
+            flags = [*_time_flags(film, given), *_reading_flags(film), *_agent_flags(sequence, one)]
+            digest = folder.digest(film)
+            entries.append(report.series_entry(film, one, found[film.folder], flags, digest, given))
+            progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
     content = report.report(

@@ -1,6 +1,6 @@
 """Engines and where they are found. This module knows nothing of Django.
 
-An engine turns the series of one study into a result. Ours is built in; others are installed
+An engine turns the series of one study into a result. Ours are built in; others are installed
 as packages that name a class under the entry point group ``corecmr.engines``. An engine is
 imported only when it is asked for: web and worker processes never load its numerics.
 """
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from processing.mcaq.series import Series, StudyResult
 
 ENTRY_POINT_GROUP = "corecmr.engines"
-_BUILT_IN = {"mcaq": "processing.mcaq.engine:Mcaq"}
+_BUILT_IN = {
+    "mcaq": "processing.mcaq.engine:Mcaq",
+    "mcaq-classic": "processing.mcaq.engine:McaqClassic",
+    "mcaq-classic-rddr": "processing.mcaq.engine:McaqClassicRddr",
+}
 
 #: Called with the stage's name and the fraction of the whole work that is done.
 Progress = Callable[[str, float], None]

@@ -40,6 +40,7 @@ def series_entry(
     series: Series,
     result: SeriesResult,
     more: Sequence[Flag] = (),
+    input_sha256: str | None = None,
     given: GivenTimes | None = None,
 ) -> dict[str, Any]:
     """One entry of ``series``; ``more`` are findings from the reading of the files.
@@ -53,6 +54,7 @@ def series_entry(
         "state": film.state,
         "level": film.level,
         "series_uid": film.uid or None,
+        "input_sha256": input_sha256,
         "sop_instance_uids": [frame.sop_instance_uid for frame in film.frames],
         "frame_times_s": times,
         "time_source": time_source(film) if given is None else None,

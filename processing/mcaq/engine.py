@@ -1,4 +1,4 @@
-"""MCAQ as an engine: motion correction and quantification, the engine of record."""
+"""MCAQ as engines: the engine of record, and the same with older ways to correct motion."""
 
 from __future__ import annotations
 
@@ -22,3 +22,40 @@ class Mcaq:
     ) -> StudyResult:
         """Analyse the series of one study; see ``pipeline.analyse``."""
         return pipeline.analyse(series, parameters, progress)
+
+
+# SimpleITK is loaded by those who ask for it alone: the engine of record does without.
+class McaqClassic:
+    """All as MCAQ, but motion is corrected as Scannell 2019 did."""
+
+    name = "mcaq-classic"
+    version = pipeline.ENGINE_VERSION
+
+    def analyse(
+        self,
+        series: Sequence[Series],
+        parameters: Mapping[str, object],
+        progress: Callable[[str, float], None],
+    ) -> StudyResult:
+        """Analyse the series of one study; see ``pipeline.analyse``."""
+        from processing.mcaq import classic
+
+        return pipeline.analyse(series, parameters, progress, classic.correct)
+
+
+class McaqClassicRddr:
+    """All as MCAQ, but motion is corrected after Hamy 2014."""
+
+    name = "mcaq-classic-rddr"
+    version = pipeline.ENGINE_VERSION
+
+    def analyse(
+        self,
+        series: Sequence[Series],
+        parameters: Mapping[str, object],
+        progress: Callable[[str, float], None],
+    ) -> StudyResult:
+        """Analyse the series of one study; see ``pipeline.analyse``."""
+        from processing.mcaq import classic
+
+        return pipeline.analyse(series, parameters, progress, classic.correct_by_ladder)

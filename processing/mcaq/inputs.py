@@ -14,7 +14,8 @@ from processing.mcaq import signal as sr
 from processing.mcaq.gain import Gain, estimate
 from processing.mcaq.heart import bolus_image, find_hearts, usable_frames
 from processing.mcaq.input_function import BloodCurve, InputFunction
-from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, LabelArray, Series
+from processing.mcaq.motion import roughness
+from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, FloatArray, LabelArray, Series
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -82,22 +83,28 @@ def _smooth_within(
     return np.asarray(inside / np.maximum(share, 1e-6))
 
 
-def choose(series: Sequence[Series], found: Sequence[Calibrated]) -> list[InputFunction]:
+def choose(
+    series: Sequence[Series], found: Sequence[Calibrated], moved_mm: Sequence[F64]
+) -> list[InputFunction]:
     """The input function of each slice, on that slice's own clock.
+
+    moved_mm: of each slice, (T, 2), how far its frames were moved, row then column.
 
     A given one comes first, then a low-resolution scan's. Else all slices of one state take the
     most basal one's, whose cavity is the largest and holds the least papillary muscle, if their
     own blood shows the same injection; the delay between two slices' clocks is measured.
     """
-    return [_of(n, series, found) for n in range(len(series))]
+    return [_of(n, series, found, moved_mm[n]) for n in range(len(series))]
 
 
-def _of(n: int, series: Sequence[Series], found: Sequence[Calibrated]) -> InputFunction:
+def _of(
+    n: int, series: Sequence[Series], found: Sequence[Calibrated], moved_mm: F64
+) -> InputFunction:
     one, mine = series[n], found[n]
     if one.given_aif is not None:
         return input_function.given(one.given_aif)
     if one.aif is not None:
-        quick = _low_resolution(one.aif, mine.gain.residue)
+        quick = _low_resolution(carried(one.aif, one.times_s, moved_mm), mine.gain.residue)
         if quick is not None:
             return _aligned(quick, mine)[0]
     if one.state == "unknown":
@@ -122,6 +129,28 @@ def _aligned(theirs: InputFunction, mine: Calibrated) -> tuple[InputFunction, fl
         if alike > most:
             best, most = float(shift), alike
     return replace(theirs, times_s=theirs.times_s + best), most
+
+
+def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
+    """A low-resolution film moved as the film it serves was, beat by beat.
+
+    Left as it is where that does not make its blood smoother in time.
+    """
+    nearest = np.abs(np.asarray(aif.times_s)[:, None] - np.asarray(times_s)[None]).argmin(axis=1)
+    by = moved_mm[nearest] / np.asarray(aif.pixel_spacing_mm)
+    film = np.nan_to_num(np.asarray(aif.signal, dtype=np.float32))
+    moved = np.stack(
+        [ndimage.shift(one, -d, order=1, mode="nearest") for one, d in zip(film, by, strict=True)]
+    )
+    dynamic = usable_frames(aif)
+    if dynamic.sum() < 3:
+        return aif
+    weight, _ = bolus_image(moved[dynamic], np.asarray(aif.times_s, np.float64)[dynamic])
+    before, after = (
+        roughness(np.sqrt(np.maximum(one, 0)), np.maximum(weight, 0), dynamic)
+        for one in (film, moved)
+    )
+    return replace(aif, signal=moved) if after < before else aif
 
 
 def _low_resolution(aif: Series, residue: float) -> InputFunction | None:

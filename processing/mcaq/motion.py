@@ -25,8 +25,8 @@ F32 = NDArray[np.float32]
 _FARTHEST_MM = 40.0
 #: What is tried, in this order.
 STAGES = ("translation", "non-rigid")
-#: The heart's window in the graph, and in the refinement (standard deviations, mm).
-_GRAPH_WINDOW_MM, _REFINE_WINDOW_MM = 25.0, 30.0
+#: The heart's window in the graph is narrower than elsewhere (standard deviation, mm).
+_GRAPH_WINDOW_MM = 25.0
 _GRID_MM = 36.0
 _REFINE_ROUNDS = 3
 #: How much of the refinement's shift of the whole heart is taken back: a reference made from the
@@ -65,31 +65,31 @@ def correct(
     rooted = np.sqrt(np.maximum(film, 0)).astype(np.float32)
     middle = (centre[0] - window[0].start, centre[1] - window[1].start)
     shape = (window[0].stop - window[0].start, window[1].stop - window[1].start)
-    weight = _heart_weight(shape, middle, spacing_mm, _REFINE_WINDOW_MM)
-    before = _roughness(_crop(rooted, window), weight, references)
+    weight = heart_weight(shape, middle, spacing_mm)
+    before = roughness(crop(rooted, window), weight, references)
 
-    narrow = _heart_weight(shape, middle, spacing_mm, _GRAPH_WINDOW_MM)
+    narrow = heart_weight(shape, middle, spacing_mm, _GRAPH_WINDOW_MM)
     shifts = _graph_shifts(rooted, window, narrow, spacing_mm, references)
     field = np.broadcast_to(shifts[:, :, None, None], (len(film), 2, *shape)).astype(np.float32)
     stages: list[str] = []
     moved = warp(rooted, field, window)
-    now = _roughness(moved, weight, references)
+    now = roughness(moved, weight, references)
     if now < before:
         stages.append("translation")
     else:
         field = np.zeros_like(field)
         now = before
     refined = _refine(rooted, field, window, weight, spacing_mm, references)
-    heart = _heart_weight(shape, middle, spacing_mm, _HEART_MM)
+    heart = heart_weight(shape, middle, spacing_mm, _HEART_MM)
     taken = ((refined - field) * (heart / heart.sum())).sum(axis=(2, 3), keepdims=True)
     refined -= np.float32(_GRAPH_WINS) * taken
-    after = _roughness(warp(rooted, refined, window), weight, references)
+    after = roughness(warp(rooted, refined, window), weight, references)
     if after < 0.995 * now:
         field, now = refined, after
         stages.append("non-rigid")
-    field = _recentre(field, references)
+    field = recentre(field, references)
     corrected = warp(film, field, window)
-    matched = _agreement(corrected, weight, references)
+    matched = agreement(corrected, weight, references)
     return Motion(corrected, field, matched, tuple(stages), (before, now))
 
 
@@ -104,23 +104,26 @@ def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:
     return out
 
 
-def _crop(film: F32, window: tuple[slice, slice]) -> F32:
+def crop(film: F32, window: tuple[slice, slice]) -> F32:
     return np.ascontiguousarray(film[:, window[0], window[1]])
 
 
-def _heart_weight(
+def heart_weight(
     shape: tuple[int, int],
     middle: tuple[float, float],
     spacing_mm: tuple[float, float],
-    width_mm: float,
+    width_mm: float = 30.0,
 ) -> F32:
-    """A Gaussian window on the heart, so that chest wall and diaphragm have no say."""
+    """A Gaussian window on the heart, so that chest wall and diaphragm have no say.
+
+    width_mm: its standard deviation.
+    """
     rows, cols = np.mgrid[: shape[0], : shape[1]]
     distance = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
     return np.asarray(np.exp(-distance / (2 * width_mm**2)), dtype=np.float32)
 
 
-def _roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
+def roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
     """What the second difference in time leaves of the film, relative to its contrast.
 
     Contrast comes and goes smoothly; motion does not.
@@ -145,7 +148,7 @@ def _graph_shifts(
     for factor, reach in ((2, _FARTHEST_MM), (1, 6.0)):
         field = np.broadcast_to(total[:, :, None, None], (len(rooted), 2, *shape))
         frames = warp(rooted, field.astype(np.float32), window)
-        features = _features(frames, factor)
+        features = edges(frames, factor)
         small = weight[::factor, ::factor][: features.shape[1], : features.shape[2]]
         most = round(reach / (factor * max(spacing_mm)))
         shift, score = _pair_shifts(features, small, most)
@@ -155,7 +158,7 @@ def _graph_shifts(
     return total
 
 
-def _features(frames: F32, factor: int) -> F32:
+def edges(frames: F32, factor: int) -> F32:
     """Strength of edges, saturating: |∇I| / √(|∇I|² + P50²); blind to the sign of contrast."""
     smooth = ndimage.gaussian_filter(frames, (0, 0.7, 0.7))
     if factor > 1:
@@ -281,7 +284,7 @@ def _refine(
         target = _references(moved, references, first=number == 0)
         step = _gauss_newton(moved, target, weight, basis_rows, basis_cols)
         field += step
-        field = _without_folds(field)
+        field = without_folds(field)
     return field
 
 
@@ -353,7 +356,7 @@ def _bending(rows: int, cols: int) -> F32:
     return np.asarray(penalty, dtype=np.float32)
 
 
-def _without_folds(field: F32, least: float = 0.3) -> F32:
+def without_folds(field: F32, least: float = 0.3) -> F32:
     """Flatten the bending part of frames whose map would nearly fold."""
     for t in range(len(field)):
         mean = field[t].mean(axis=(1, 2), keepdims=True)
@@ -371,15 +374,15 @@ def jacobian(field: F32) -> F32:
     return np.asarray((1 + row_row) * (1 + col_col) - row_col * col_row, dtype=np.float32)
 
 
-def _recentre(field: F32, references: NDArray[np.bool_]) -> F32:
+def recentre(field: F32, references: NDArray[np.bool_]) -> F32:
     """Let the usual place be the rest place: no shift common to all frames."""
     middle = np.median(field[references].mean(axis=(2, 3)), axis=0)
     return np.asarray(field - middle[None, :, None, None], dtype=np.float32)
 
 
-def _agreement(corrected: F32, weight: F32, references: NDArray[np.bool_]) -> NDArray[np.float64]:
+def agreement(corrected: F32, weight: F32, references: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Correlation of each frame's edges with those of its neighbours in time, 0 to 1."""
-    features = _features(np.sqrt(np.maximum(corrected, 0)).astype(np.float32), 1)
+    features = edges(np.sqrt(np.maximum(corrected, 0)).astype(np.float32), 1)
     w = weight / weight.sum()
     centred = features - (features * w).sum(axis=(1, 2), keepdims=True)
     flat = (centred * np.sqrt(w)).reshape(len(features), -1)

@@ -39,6 +39,11 @@ ENGINE_VERSION = "0.1.0"
 
 Progress = Callable[[str, float], None]
 F32 = NDArray[np.float32]
+#: How the heart is held still; arguments and result as in ``motion.correct``.
+HoldStill = Callable[
+    [F32, tuple[slice, slice], tuple[float, float], tuple[float, float], NDArray[np.bool_]],
+    motion.Motion,
+]
 F64 = NDArray[np.float64]
 
 FEWEST_FRAMES = 12
@@ -62,7 +67,10 @@ class _Work:
 
 
 def analyse(
-    series: Sequence[Series], parameters: Mapping[str, object], progress: Progress
+    series: Sequence[Series],
+    parameters: Mapping[str, object],
+    progress: Progress,
+    hold_still: HoldStill = motion.correct,
 ) -> StudyResult:
     """Analyse the series of one study together.
 
@@ -90,7 +98,7 @@ def analyse(
 
     for number, item in enumerate(work):
         progress("motion", 0.6 * number / len(work))
-        _hold_still(item)
+        _hold_still(item, hold_still)
     seconds["motion"], clock = time.perf_counter() - clock, time.perf_counter()
 
     calibrated: list[inputs.Calibrated] = []
@@ -105,7 +113,9 @@ def analyse(
     seconds["segmentation"], clock = time.perf_counter() - clock, time.perf_counter()
 
     results = []
-    chosen = inputs.choose([item.series for item in work], calibrated)
+    chosen = inputs.choose(
+        [item.series for item in work], calibrated, [_moved_mm(item) for item in work]
+    )
     for number, item in enumerate(work):
         progress("flow", 0.75 + 0.25 * number / len(work))
         results.append(_result(item, calibrated[number], chosen[number], model, others))
@@ -170,14 +180,14 @@ def _unfit(one: Series) -> str | None:
     return None
 
 
-def _hold_still(item: _Work) -> None:
+def _hold_still(item: _Work, how: HoldStill) -> None:
     """Motion correction, and which frames take part in the fit."""
     started = time.perf_counter()
     assert item.heart is not None  # noqa: S101  (refused before)
     one = item.series
     item.window = crop(one, item.heart)
     film = np.where(np.isfinite(one.signal), one.signal, 0).astype(np.float32)
-    item.motion = motion.correct(
+    item.motion = how(
         film, item.window, (item.heart.row, item.heart.col), one.pixel_spacing_mm, item.dynamic
     )
     unlike = evidence.unlike_neighbours(item.motion.matched, item.dynamic)
@@ -216,6 +226,14 @@ def _draw(item: _Work) -> None:
         mirrored=item.series.mirrored,
     )
     item.seconds += time.perf_counter() - started
+
+
+def _moved_mm(item: _Work) -> NDArray[np.float64]:
+    """How far each frame's heart was moved, (T, 2) mm, row then column."""
+    assert item.motion is not None and item.anatomy is not None  # noqa: S101, PT018
+    heart = np.isin(item.anatomy.labels, (MYOCARDIUM, LV_BLOOD))
+    pixels = item.motion.displacement[:, :, heart].mean(axis=2)
+    return np.asarray(pixels * np.asarray(item.series.pixel_spacing_mm), dtype=np.float64)
 
 
 def _calibrated(item: _Work) -> inputs.Calibrated:

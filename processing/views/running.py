@@ -9,10 +9,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.person import person
 from processing import protocols, runs, states
+from processing.engines import engine_names
 from processing.forms import TimesForm
 from processing.models import Run
 from studies import access
@@ -35,13 +37,15 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
     may_run = access.may(person(request), "run", study)
     context = {"run": run, "study": study, "may_run": may_run}
     if may_run and not (run and run.is_open):
-        context |= _protocols(study)
+        context |= _choices(study)
     return render(request, "processing/run_card.html", context)
 
 
-def _protocols(study: Study) -> dict[str, Any]:
-    """What may be chosen beside the engine: a protocol, and times where there is a result."""
+def _choices(study: Study) -> dict[str, Any]:
+    """What may be chosen for an analysis: engine, protocol, and times where there is a result."""
     return {
+        "engines": engine_names(),
+        "default_engine": settings.DEFAULT_ENGINE,
         "protocols": list(protocols.of_trust(study)),
         "fitting": protocols.fitting(study),
         "may_give_times": study.results.exists(),
@@ -96,10 +100,14 @@ def _start(
     choice: protocols.Choice,
     times: Mapping[str, Any] | None = None,
 ) -> None:
+    engine = request.POST.get("engine") or settings.DEFAULT_ENGINE
+    if engine not in engine_names():
+        messages.error(request, _("That engine is not installed here. Choose one of the list."))
+        return
     try:
         runs.submit(
             study,
-            engine=settings.DEFAULT_ENGINE,
+            engine=engine,
             parameters=protocols.parameters(choice, times),
             protocol=choice.version,
             by=person(request),
@@ -122,7 +130,9 @@ def options(request: HttpRequest, public_id: str) -> HttpResponse:
         _start(request, study, choice, form.times)
         return redirect("study", study.public_id)
     asked = request.POST.get("protocol", "")
-    context = {"study": study, "form": form, "asked": asked, **_protocols(study)}
+    context = {"study": study, "form": form, "asked": asked, **_choices(study)}
+    if request.POST.get("engine") in context["engines"]:
+        context["default_engine"] = request.POST["engine"]
     return render(request, "processing/run_options.html", context)
 
 

@@ -1,7 +1,7 @@
 """Measure the engine against truths that are known; 1 if a figure falls short of its mark.
 
 .venv/bin/python -m scripts.bench [--seeds N]
-    [--only typical,hard,real,evidence,curves,models,speed]
+    [--only typical,hard,real,evidence,curves,models,speed,classic]
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import sys
 # As in manage.py, and before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from scripts.bench import curves, evidence, models, phantoms, real, speed
+from scripts.bench import classic, curves, evidence, models, phantoms, real, speed
 from scripts.bench.table import Figure, lines
 
-PARTS = ("typical", "hard", "real", "evidence", "curves", "models", "speed")
+PARTS = ("typical", "hard", "real", "evidence", "curves", "models", "speed", "classic")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         found = phantoms.measure(phantoms.HARD, chosen.seeds, _said)
         figures += phantoms.figures(found, "hard phantoms", hard=True)
     root = real.data_root()
-    if root is None and {"real", "evidence", "curves", "models"} & set(parts):
+    if root is None and {"real", "evidence", "curves", "models", "classic"} & set(parts):
         print("The shared test data are not on this machine; real patients and the simulator's "
               "curves are left out.", file=sys.stderr)  # fmt: skip
     if root is not None and "real" in parts:
@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         figures += models.figures(root, chosen.seeds, _said)
     if "speed" in parts:
         figures += speed.figures(_said)
+    if "classic" in parts:
+        figures += classic.figures(classic.measure(min(chosen.seeds, 2), root, _said))
     _said("")
     print("\n".join(lines(figures)))
     short = [one for one in figures if one.falls_short]

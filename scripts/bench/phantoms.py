@@ -120,15 +120,14 @@ def _of_series(found: Found, series: Series, truth: SeriesTruth, one: SeriesResu
     mean = error[:, :, heart].mean(axis=2)
     # A shift common to all frames only says which breath counts as rest.
     common = np.median(mean, axis=0)
-    mean -= common
     found.overlap.append(
         tuple(  # type: ignore[arg-type]
             dice(one.segmentation == kind, _moved(labels == kind, -common))
             for kind in (MYOCARDIUM, LV_BLOOD, RV_BLOOD)
         )
     )
-    found.drift.append(float(np.sqrt((mean**2).sum(axis=1).mean())))
-    over_time = [dice(_moved(labels == LV_BLOOD, step), labels == LV_BLOOD) for step in mean]
+    drift, over_time = drift_and_overlap(mean, labels == LV_BLOOD)
+    found.drift.append(drift)
     found.lv_over_time.append(float(np.mean(over_time)))
     found.lv_worst.append(min(over_time))
     known = np.isfinite(one.aif_mmol_l)
@@ -164,6 +163,13 @@ def _of_frames(found: Found, truth: SeriesTruth, one: SeriesResult) -> None:
     }
     for name, group in groups.items():
         found.left_out.setdefault(name, []).extend((~one.used[group & dynamic]).tolist())
+
+
+def drift_and_overlap(error: F64, lv: NDArray[np.bool_]) -> tuple[float, list[float]]:
+    """Root mean square of the heart's error (T, 2), px, and the LV's Dice with its place by it."""
+    # A shift common to all frames only says which breath counts as rest.
+    mean = error - np.median(error, axis=0)
+    return float(np.sqrt((mean**2).sum(axis=1).mean())), [dice(_moved(lv, at), lv) for at in mean]
 
 
 def _moved(mask: NDArray[np.bool_], by: F64) -> NDArray[np.bool_]:

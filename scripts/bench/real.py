@@ -121,19 +121,28 @@ def measure(root: Path, said: Callable[[str], None]) -> tuple[list[Measured], in
     return measured, refused
 
 
-def _of_series(one: Labelled, result: SeriesResult) -> Measured:
-    spacing = one.series.pixel_spacing_mm[0]
+@dataclass(frozen=True)
+class Held:
+    """The masks that were drawn, moved as the film: scatter of the LV's centre, mm, Dice of each
+    with the usual one, and the usual ones."""
+
+    scatter_mm: float
+    lv: list[float]
+    myocardium: list[float]
+    usual_lv: NDArray[np.bool_]
+    usual_myocardium: NDArray[np.bool_]
+
+
+def held_still(one: Labelled, offset: tuple[int, int], displacement: NDArray[np.floating]) -> Held:
+    """How still ``displacement`` (T, 2, r, c) on the crop from ``offset`` holds the drawn masks."""
     drawn = [t for t in range(len(one.masks)) if one.masks[t].any()]
-    before = np.array([ndimage.center_of_mass(one.masks[t] == _LABEL_LV) for t in drawn])
-    rows, cols = result.mbf.shape
-    place = np.mgrid[
-        result.offset[0] : result.offset[0] + rows, result.offset[1] : result.offset[1] + cols
-    ].astype(np.float32)
+    rows, cols = displacement.shape[2:]
+    place = np.mgrid[offset[0] : offset[0] + rows, offset[1] : offset[1] + cols].astype(np.float32)
 
     def moved(kind: int) -> NDArray[np.float32]:
         masks = [
             ndimage.map_coordinates(
-                (one.masks[t] == kind).astype(np.float32), place + result.displacement[t], order=1
+                (one.masks[t] == kind).astype(np.float32), place + displacement[t], order=1
             )
             for t in drawn
         ]
@@ -141,11 +150,25 @@ def _of_series(one: Labelled, result: SeriesResult) -> Measured:
 
     # Centres are those of the shares, which rounding to whole pixels would shake.
     shares = moved(_LABEL_LV)
-    after = np.array([ndimage.center_of_mass(share) for share in shares])
     lv, muscle = shares > 0.5, moved(_LABEL_MYOCARDIUM) > 0.5
     usual_lv, usual_muscle = lv.mean(axis=0) >= 0.5, muscle.mean(axis=0) >= 0.5
-    lv_overlap = [dice(mask, usual_lv) for mask in lv]
-    muscle_overlap = [dice(mask, usual_muscle) for mask in muscle]
+    centres = np.array([ndimage.center_of_mass(share) for share in shares])
+    return Held(
+        scatter_mm=one.series.pixel_spacing_mm[0] * scatter(centres),
+        lv=[dice(mask, usual_lv) for mask in lv],
+        myocardium=[dice(mask, usual_muscle) for mask in muscle],
+        usual_lv=usual_lv,
+        usual_myocardium=usual_muscle,
+    )
+
+
+def _of_series(one: Labelled, result: SeriesResult) -> Measured:
+    spacing = one.series.pixel_spacing_mm[0]
+    drawn = [t for t in range(len(one.masks)) if one.masks[t].any()]
+    before = np.array([ndimage.center_of_mass(one.masks[t] == _LABEL_LV) for t in drawn])
+    held = held_still(one, result.offset, result.displacement)
+    usual_lv, usual_muscle = held.usual_lv, held.usual_myocardium
+    lv_overlap, muscle_overlap = held.lv, held.myocardium
     middle = np.array(ndimage.center_of_mass(usual_lv))
     found = np.array(ndimage.center_of_mass(result.segmentation == LV_BLOOD))
     before_mm = spacing * scatter(before)
@@ -153,7 +176,7 @@ def _of_series(one: Labelled, result: SeriesResult) -> Measured:
         name=one.series.uid,
         level=one.series.level,
         before_mm=before_mm,
-        after_mm=spacing * scatter(after),
+        after_mm=held.scatter_mm,
         moves=float(pdist(before).max()) * spacing >= _DRAWN_ONCE_MM,
         lv=(float(np.mean(lv_overlap)), min(lv_overlap)),
         myocardium=(float(np.mean(muscle_overlap)), min(muscle_overlap)),

@@ -47,7 +47,7 @@ CONTRACT = {
 #: Keys that were added to it, and that README.md names.
 ADDED = {
     "intended_use", "serves", "light", "colour", "motion", "displacement_mm", "folds", "roughness",
-    "before", "after", "overlap", "stages",
+    "before", "after", "overlap", "stages", "input_sha256",
     "clock", "longest_interval_s", "median_interval_s", "gaps", "missed", "given", "of_files",
     "protocol", "protocol_version", "summary", "ischaemic_burden", "uniformly_low", "model_reserve",
     "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",

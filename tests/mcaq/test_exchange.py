@@ -225,3 +225,18 @@ def test_more_flow_rises_faster(model):
     rise = curves[:, TIMES < 9]
     assert (np.diff(rise[:, -1]) > 0).all()
     assert (curves > -1e-4).all()
+
+
+def test_slopes_are_those_of_the_curves(model):
+    """Each derivative against the curve's change when its parameter is moved a little."""
+    usual = {"uneven": 0.2, "arteriole": 0.012, "venule": 0.015, "delay": 0.4}
+    at = np.concatenate([parameters(0.8, **usual), parameters(4.0, ps=0.5, space=0.3, **usual)])
+    here, by = model.slopes(at)
+    np.testing.assert_allclose(here, model.curves(at), atol=1e-6)
+    # Wide enough that single precision does not show, narrow enough for a straight line.
+    for n, step in enumerate((0.02, 0.02, 0.02, 0.02, 0.02, 0.05, 0.05, 0.025)):
+        up, down = at.copy(), at.copy()
+        up[:, n] += step
+        down[:, n] -= step
+        told = (model.curves(up) - model.curves(down)) / (2 * step)
+        np.testing.assert_allclose(by[:, n], told, atol=0.03 * np.abs(told).max())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.conf import settings
 
-from accounts.models import User
+from accounts.models import AuditEvent, User
 from processing import runs
+from processing.engines import engine_names
 from processing.models import Run
 from studies.models import Study
+from studies.sharing import share
 from tests.people import make_result, make_study, make_trust, make_user
 
 pytestmark = pytest.mark.django_db
@@ -73,6 +77,52 @@ def test_a_failure_is_shown_with_its_reason_and_may_be_tried_again(client, study
     assert state(client, study)["run"]["reason"].startswith("No series")
     client.post(f"/studies/{study.public_id}/run/submit/")
     assert Run.objects.filter(state="queued").count() == 1
+
+
+def choices(html: str) -> dict[str, bool]:
+    """The engines that a card offers, and which of them is chosen."""
+    found = re.findall(r'<option value="([^"]+)"( selected)?>', html)
+    return {name: bool(selected) for name, selected in found}
+
+
+def test_a_study_is_analysed_again_with_the_engine_that_was_chosen(client, study, owner):
+    done = runs.claim(runs.submit(study, engine="mcaq", by=owner).pk)
+    runs.succeed(done, make_result(study))
+    html = card(client, study)
+    assert "Analyse again" in html
+    assert '<label class="nhsuk-label" for="run-engine">' in html
+    offered = choices(html)
+    assert set(offered) == set(engine_names())
+    assert [name for name, chosen in offered.items() if chosen] == [settings.DEFAULT_ENGINE]
+
+    answer = client.post(f"/studies/{study.public_id}/run/submit/", {"engine": "mcaq-classic"})
+    assert answer["Location"] == f"/studies/{study.public_id}/"
+    again = Run.objects.get(state="queued")
+    assert (again.engine, again.requested_by) == ("mcaq-classic", owner)
+    (kept,) = AuditEvent.objects.filter(verb="run.submit", object_id=again.public_id)
+    assert (kept.actor, kept.detail) == (owner.public_id, {"engine": "mcaq-classic"})
+    assert "Engine: MCAQ-CLASSIC" in card(client, study)
+
+    claimed = runs.claim(again.pk)
+    runs.succeed(claimed, make_result(study))
+    assert "Analysed with MCAQ-CLASSIC" in card(client, study)
+
+
+@pytest.mark.parametrize("engine", ["none-such", "processing.mcaq.engine:Mcaq", "mcaq "])
+def test_an_engine_that_is_not_installed_starts_nothing(client, study, owner, engine):
+    answer = client.post(f"/studies/{study.public_id}/run/submit/", {"engine": engine}, follow=True)
+    assert "That engine is not installed here." in answer.content.decode()
+    assert not Run.objects.exists()
+    assert not AuditEvent.objects.filter(verb="run.submit").exists()
+
+
+def test_who_may_not_run_is_offered_no_engine_and_starts_none(client, study):
+    other = make_user(make_trust())
+    share(study, by=make_user(study.trust), to_trust=other.trust, reason="Second opinion")
+    client.force_login(other)
+    assert choices(card(client, study)) == {}
+    client.post(f"/studies/{study.public_id}/run/submit/", {"engine": "mcaq-classic"})
+    assert not Run.objects.exists()
 
 
 def test_pressing_twice_is_one_run(client, study, owner):

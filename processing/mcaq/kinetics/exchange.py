@@ -52,6 +52,9 @@ _WIDER, _TAIL = 1.5, 5.0
 ATOMS = 1024
 _DELAYS_S = np.arange(-0.75, 3.3, 0.25)
 _STEP_S, _LENGTH = 0.25, 512
+#: What of the input's spectrum is left out, against its largest part; the slowest capillary's flow
+#: against the mean; by how much a delay is changed to see what it does.
+_QUIET, _SLOWEST, _NUDGE_S = 2e-3, 0.03, 0.05
 #: How far true curves lie from any of the model's, as a share of their height.
 _DISCREPANCY = 0.012
 MOST_SPILL = 0.6
@@ -69,18 +72,43 @@ class Model:
     ) -> None:
         self.times_s = times_s - times_s[0]
         self.blood = np.asarray(aif_mmol_l, dtype=np.float64)
-        self._plasma, self._density = 1 - haematocrit, density_g_per_ml
+        self.haematocrit, self.density = haematocrit, density_g_per_ml
         fine = np.arange(min(_LENGTH, int(self.times_s[-1] / _STEP_S) + 2)) * _STEP_S
         arterial = np.zeros(_LENGTH)
-        arterial[: len(fine)] = np.interp(fine, self.times_s, self.blood) / self._plasma
+        arterial[: len(fine)] = np.interp(fine, self.times_s, self.blood) / (1 - haematocrit)
         # Damped Fourier transform: the Laplace transform along a line to the right of all poles.
-        self._inflow = np.fft.rfft(arterial * np.exp(-_damping() * np.arange(_LENGTH) * _STEP_S))
+        inflow = np.fft.rfft(arterial * np.exp(-_damping() * np.arange(_LENGTH) * _STEP_S))
+        # Tissue answers slowly: what the input holds of fast changes is not worth a transform.
+        loud = np.abs(inflow) > _QUIET * np.abs(inflow).max()
+        band = int(np.flatnonzero(loud)[-1]) + 1
+        self._inflow = inflow[:band].astype(np.complex64)
         self._growth = np.exp(_damping() * fine)
 
     def fine_curves(self, parameters: F64) -> F64:
         """Curves (N, …) every ``_STEP_S`` for parameters (N, 8); the delay is left out."""
-        held = self._held(parameters) * self._inflow.astype(np.complex64)
-        return np.asarray(np.fft.irfft(held, _LENGTH)[:, : len(self._growth)] * self._growth)
+        return self.in_time(self._tissue(parameters).held)
+
+    def _tissue(self, parameters: F64) -> _Tissue:
+        s = _laplace()[: len(self._inflow)]
+        return _Tissue(parameters, s, self.haematocrit, self.density)
+
+    def slopes(self, parameters: F64) -> tuple[F64, F64]:
+        """Curves (N, T) for parameters (N, 8), and their derivatives (N, 8, T) by each of them."""
+        tissue = self._tissue(parameters)
+        fine = self.in_time(tissue.held)
+        delay_s = parameters[:, DELAY]
+        here = self.delayed(fine, delay_s)
+        by = np.empty((len(parameters), 8, here.shape[1]))
+        for n, transform in tissue.derivatives().items():
+            by[:, n] = self.delayed(self.in_time(transform), delay_s)
+        later = self.delayed(fine, delay_s + _NUDGE_S)
+        by[:, DELAY] = (later - here) / _NUDGE_S
+        return here, by
+
+    def in_time(self, transform: C64) -> F64:
+        """Transforms (N, …) of tissue, driven by the input, as fine curves (N, …)."""
+        driven = np.fft.irfft(transform[:, : len(self._inflow)] * self._inflow, _LENGTH)
+        return np.asarray(driven[:, : len(self._growth)] * self._growth)
 
     def curves(self, parameters: F64) -> F64:
         """Curves (N, T) mmol per l tissue for parameters (N, 8)."""
@@ -96,25 +124,55 @@ class Model:
         moved = fine[rows, low] * (1 - share) + fine[rows, low + 1] * share
         return np.asarray(np.where(at < 0, 0.0, moved))
 
-    def _held(self, parameters: F64) -> C64:
-        """(F/s) · (1 − H) for parameters (N, 8) at all s."""
+
+class _Tissue:
+    """What tissue with parameters (N, 8) does to its input at all s: ``held``, (F/s) · (1 − H)."""
+
+    def __init__(self, parameters: F64, s: C64, haematocrit: float, density: float) -> None:
         values = np.exp(parameters[:, [FLOW, PS, PLASMA, SPACE, ARTERIOLE, VENULE]])
-        per_s = self._density / 60
-        flow = _column(values[:, 0] * per_s * self._plasma)
+        per_s = density / 60
+        flow = _column(values[:, 0] * per_s * (1 - haematocrit))
         exchange, plasma, space = (_column(values[:, n]) for n in (1, 2, 3))
         exchange = exchange * np.float32(per_s)
         uneven = np.clip(parameters[:, UNEVEN], 0, MOST_UNEVEN)
-        s = _laplace()[None]
-        passage = plasma * s + exchange * s / (s + exchange / space)
-        outflow = np.zeros(1, dtype=np.complex64)
+        s = s[None]
+        self._through = plasma * s
+        self._hidden = exchange / space / (s + exchange / space)
+        self._exchanged = exchange * (1 - self._hidden)
+        passage = self._through + self._exchanged
+        # Sums over capillaries: of what leaves them, its derivatives by passage and by unevenness.
+        leaves = self._by_passage = self._by_uneven = np.zeros(1, dtype=np.complex64)
         for step, share in ((-1.0, 1 / 6), (0.0, 2 / 3), (1.0, 1 / 6)):
-            relative = np.maximum(1 + step * np.sqrt(3) * uneven, 0.03)
-            outflow = outflow + _column(share * relative) * np.exp(
-                -passage / (flow * _column(relative))
-            )
-        for volume in (values[:, 4], values[:, 5]):
-            outflow = outflow / (1 + s * _column(volume / 2) / flow) ** 2
-        return np.asarray(flow / s * (1 - outflow), dtype=np.complex64)
+            wanted = 1 + step * np.sqrt(3) * uneven
+            relative = _column(np.maximum(wanted, _SLOWEST))
+            one = np.exp(-passage / (flow * relative)) * np.float32(share)
+            leaves = leaves + one * relative
+            self._by_passage = self._by_passage + one
+            free = _column(step * np.sqrt(3) * (wanted > _SLOWEST))
+            self._by_uneven = self._by_uneven + one * (1 + passage / (flow * relative)) * free
+        mixing = [s * _column(volume / 2) / flow for volume in (values[:, 4], values[:, 5])]
+        self._mixed = 1 / ((1 + mixing[0]) * (1 + mixing[1])) ** 2
+        self._lag = [2 * one / (1 + one) for one in mixing]
+        self._rate, self._passage, self._flow = flow / s, passage, flow
+        self._outflow = leaves * self._mixed
+        self.held = np.asarray(self._rate * (1 - self._outflow), dtype=np.complex64)
+
+    def derivatives(self) -> dict[int, C64]:
+        """Those of ``held`` by each parameter but the delay."""
+        by_passage = -self._mixed * self._by_passage / self._flow
+        lag = self._outflow * (self._lag[0] + self._lag[1])
+        outflow = {
+            FLOW: lag - by_passage * self._passage,
+            PS: by_passage * self._exchanged * (1 - self._hidden),
+            PLASMA: by_passage * self._through,
+            SPACE: by_passage * self._exchanged * self._hidden,
+            UNEVEN: self._mixed * self._by_uneven,
+            ARTERIOLE: -self._outflow * self._lag[0],
+            VENULE: -self._outflow * self._lag[1],
+        }
+        held = {n: np.asarray(-self._rate * by, dtype=np.complex64) for n, by in outflow.items()}
+        held[FLOW] = np.asarray(held[FLOW] + self.held, dtype=np.complex64)
+        return held
 
 
 def _column(values: F64) -> F32:
@@ -150,6 +208,12 @@ def _drawn() -> tuple[F64, F64]:
     for n in (ARTERIOLE, VENULE):
         parameters[:, n] = MIDDLE[n] + SPREAD[n] * normal[:, n]
     return parameters, logarithm
+
+
+@lru_cache(maxsize=2)
+def _drawn_held(haematocrit: float, density_g_per_ml: float) -> C64:
+    """What tissue with the drawn parameters holds, whatever its input."""
+    return _Tissue(_drawn()[0], _laplace(), haematocrit, density_g_per_ml).held
 
 
 @dataclass(frozen=True)
@@ -201,7 +265,7 @@ def build(times_s: F64, aif_mmol_l: F64, haematocrit: float, density_g_per_ml: f
     """The dictionary for one arterial input function (T,), mmol/l whole blood at ``times_s``."""
     model = Model(times_s, aif_mmol_l, haematocrit, density_g_per_ml)
     parameters, prior = _drawn()
-    fine = model.fine_curves(parameters)
+    fine = model.in_time(_drawn_held(haematocrit, density_g_per_ml))
     curves, all_parameters = [], []
     for delay in _DELAYS_S:
         curves.append(model.delayed(fine, np.full(len(fine), delay)).astype(np.float32))

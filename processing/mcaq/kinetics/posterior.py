@@ -39,10 +39,9 @@ F32 = NDArray[np.float32]
 
 _STARTS = 3
 _ROUNDS = 8
-_NUDGE = np.array([0.02, 0.05, 0.05, 0.05, 0.03, 0.1, 0.1, 0.05])
 _LEAST_LOG_FLOW, _MOST_LOG_FLOW = np.log(0.02), np.log(9.0)
 #: Draws for each curve and maximum, and how much wider than the maximum they are.
-_DRAWS, _WIDER = 64, 1.3
+_DRAWS, _WIDER = 32, 1.3
 
 
 def refine(
@@ -138,6 +137,11 @@ class _Task:
         """The model's curves (B, S, U) for parameters (B, S, 8)."""
         return self.model.curves(at.reshape(-1, 8))[:, self.used].reshape(*at.shape[:2], -1)
 
+    def slopes(self, at: F64) -> F64:
+        """Derivatives of the curves by each parameter, (B, S, 8, U)."""
+        by = self.model.slopes(at.reshape(-1, 8))[1][:, :, self.used]
+        return by.reshape(*at.shape[:2], 8, -1)
+
     def cost(self, at: F64) -> tuple[F64, F64]:
         """Minus twice the logarithm of the posterior (B, S) at (B, S, 8), and residuals."""
         left = self.data[:, None] - self.curves(at)
@@ -165,15 +169,10 @@ def _climb(task: _Task, start: F64) -> _Maxima:
     damping = np.full(value.shape, 0.1)
     normal = np.zeros((*value.shape, 8, 8))
     for _ in range(_ROUNDS):
-        here = task.curves(at)
-        slope = np.empty((*value.shape, 8, here.shape[2]))
-        for n, nudge in enumerate(_NUDGE):
-            moved = at.copy()
-            moved[:, :, n] += nudge
-            change = (task.curves(moved) - here) / nudge
-            # What blood could explain as well tells nothing.
-            share = (change @ task.blood) / task.stiff[:, None]
-            slope[:, :, n] = change - share[:, :, None] * task.blood
+        slope = task.slopes(at)
+        # What blood could explain as well tells nothing.
+        share = (slope @ task.blood) / task.stiff[:, None, None]
+        slope -= share[..., None] * task.blood
         normal = np.einsum("bskt,bslt->bskl", slope, slope) / task.variance[:, None, None, None]
         normal += np.diag(1 / task.spread**2)
         right = np.einsum("bskt,bst->bsk", slope, rest) / task.variance[:, None, None]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from processing.mcaq.series import Acquisition
+from processing.mcaq.signal import RELAXIVITIES
 
 #: Key: smallest and largest value that makes sense.
 _NUMBERS: dict[str, tuple[float, float]] = {
@@ -29,7 +30,12 @@ _WHOLE_NUMBERS: dict[str, tuple[int, int]] = {
     "pulses_to_centre": (0, 1000),
     "pd_frames": (0, 100),
 }
-KEYS = (*_NUMBERS, *_WHOLE_NUMBERS)
+#: Key: the words it may be.
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "sequence": ("flash", "bssfp"),
+    "agent": tuple(RELAXIVITIES),
+}
+KEYS = (*_NUMBERS, *_WHOLE_NUMBERS, *_CHOICES)
 #: Of the sequence: the input series has its own in its header. The others are of the patient, the
 #: scanner and the agent, and the same for both.
 _OF_THE_SEQUENCE = frozenset(
@@ -40,6 +46,7 @@ _OF_THE_SEQUENCE = frozenset(
         "repetition_time_ms",
         "echo_time_ms",
         "pulses_to_centre",
+        "sequence",
     }
 )
 
@@ -52,8 +59,8 @@ class BadProtocol(Exception):
 class Protocol:
     """Values that override DICOM; ``aif`` for the low-resolution input series, if given."""
 
-    values: Mapping[str, float]
-    aif: Mapping[str, float] | None = None
+    values: Mapping[str, float | str]
+    aif: Mapping[str, float | str] | None = None
 
     def acquisition(self, header: Acquisition) -> Acquisition:
         """The header's values, overridden."""
@@ -88,7 +95,7 @@ class Protocol:
         return None if found is None else int(found)
 
 
-def _override(header: Acquisition, values: Mapping[str, float]) -> Acquisition:
+def _override(header: Acquisition, values: Mapping[str, float | str]) -> Acquisition:
     known = {key: value for key, value in values.items() if key != "pd_frames"}
     return replace(header, **known)  # type: ignore[arg-type]
 
@@ -120,8 +127,8 @@ def check(given: Mapping[str, Any] | None) -> Protocol:
     return Protocol(_values(given, ""), None if aif is None else _values(aif, "aif."))
 
 
-def _values(given: Mapping[str, Any], prefix: str) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _values(given: Mapping[str, Any], prefix: str) -> dict[str, float | str]:
+    values: dict[str, float | str] = {}
     for key, value in given.items():
         if key not in KEYS:
             known = ", ".join(KEYS if prefix else (*KEYS, "aif"))
@@ -132,7 +139,11 @@ def _values(given: Mapping[str, Any], prefix: str) -> dict[str, float]:
     return values
 
 
-def _value(key: str, value: Any, shown: str) -> float:
+def _value(key: str, value: Any, shown: str) -> float | str:
+    if key in _CHOICES:
+        if not isinstance(value, str) or value not in _CHOICES[key]:
+            raise BadProtocol(f"The protocol's {shown} must be one of {', '.join(_CHOICES[key])}.")
+        return value
     low, high = _WHOLE_NUMBERS.get(key) or _NUMBERS[key]
     kind = "a whole number" if key in _WHOLE_NUMBERS else "a number"
     usable = (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.mcaq import input_function
+from processing.mcaq import input_function, t2_star
 from processing.mcaq import signal as sr
 from processing.mcaq.gain import Gain, estimate
 from processing.mcaq.heart import bolus_image, find_hearts, usable_frames
@@ -148,6 +148,19 @@ def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
     plain = None
     if pd.any():
         plain = float(np.median(aif.signal[pd].mean(axis=0)[blood.pixels]))
+    shortest_s = None
+    if aif.later_echo is not None and aif.acquisition.later_echo_time_ms is not None:
+        echoes_s = (how.echo_time_s, aif.acquisition.later_echo_time_ms / 1000)
+        decay = t2_star.r2_star(
+            blood.signal, blood.of(aif.later_echo[dynamic]), echoes_s, blood.before
+        )
+        blood = replace(blood, signal=t2_star.undone(blood.signal, decay, how.echo_time_s))
+        if plain is not None:
+            # There is no contrast in the frames before saturation begins.
+            plain *= float(np.exp(how.echo_time_s * np.mean(decay[blood.before])))
+        shortest_s = 1 / max(float(decay[int(blood.signal.argmax())]), 1e-3)
+        how = replace(how, echo_time_s=0.0)
+    if plain is not None:
         plain /= how.proton_density_share()
     gain = estimate(
         how,
@@ -159,4 +172,5 @@ def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
         proton_density_is_sure=how.pd_flip_rad is not None,
         known_residue=residue,
     )
-    return input_function.from_blood(blood, times, gain, how, "low-resolution series")
+    found = input_function.from_blood(blood, times, gain, how, "low-resolution series")
+    return replace(found, t2_star_s=shortest_s)

@@ -38,7 +38,18 @@ def test_without_its_own_part_the_input_series_keeps_its_sequence():
     assert found.echo_time_ms == 0.9  # its header does not say
 
 
+def test_agent_and_sequence_are_words():
+    found = check({"agent": "gadobenate", "sequence": "bssfp"})
+    assert found.acquisition(HEADER).agent == "gadobenate"
+    assert found.acquisition(HEADER).sequence == "bssfp"
+    # The quick images of an input series are another sequence; the agent is the same.
+    flash = found.aif_acquisition(Acquisition(sequence="flash"))
+    assert (flash.agent, flash.sequence) == ("gadobenate", "flash")
+
+
 BAD = {
+    "an agent nobody knows": ({"agent": "water"}, "agent must be one of gadobutrol"),
+    "a number for a word": ({"sequence": 3}, "sequence must be one of flash, bssfp"),
     "unknown key": ({"saturation_time": 100}, "unknown key saturation_time"),
     "unknown key of the input": ({"aif": {"dose": 1}}, r"unknown key aif\.dose"),
     "a word": ({"field_t": "3T"}, "field_t must be a number"),

@@ -19,6 +19,7 @@ from processing.mcaq import (
     quality,
     segmentation,
     segments,
+    spleen,
     summary,
 )
 from processing.mcaq import signal as sr
@@ -124,6 +125,7 @@ def analyse(
         [(one.state, one.level, result.segments) for one, result in zip(ran, results, strict=True)],
         flow.ISCHAEMIA_CUT,
     )
+    told = summary.with_spleen(told, spleen.switch_off(_views(work, calibrated, chosen)))
     return StudyResult(
         series=tuple(summary.with_findings(results, ran, told)),
         refused=tuple(refused),
@@ -140,6 +142,22 @@ def analyse(
         },
         summary=told.content,
     )
+
+
+def _views(
+    work: Sequence[_Work],
+    calibrated: Sequence[inputs.Calibrated],
+    chosen: Sequence[input_function.InputFunction],
+) -> list[spleen.View]:
+    views = []
+    for item, found, aif in zip(work, calibrated, chosen, strict=True):
+        assert item.heart is not None and item.used is not None  # noqa: S101, PT018
+        seen = spleen.view(
+            item.series, item.used, found.blood.before, aif, found.gain.residue, item.heart
+        )
+        if seen is not None:
+            views.append(seen)
+    return views
 
 
 _NO_HEART = (

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from processing.mcaq import spleen
 from processing.mcaq.segments import TERRITORIES
 from processing.mcaq.series import Flag, SegmentFlow, Series, SeriesResult
 
@@ -75,6 +76,19 @@ def with_findings(
         else result
         for one, result in zip(series, results, strict=True)
     ]
+
+
+def with_spleen(told: Summary, found: spleen.SwitchOff) -> Summary:
+    """``told`` with ``splenic_switch_off``: the spleen's uptake at stress over that at rest as
+    ``ratio``, from how many ``slices``, and the finding that it did not fall."""
+    content = told.content | {
+        "splenic_switch_off": {
+            "ratio": found.ratio, "slices": found.slices, "reason": found.reason,
+            "cut": spleen.STILL_ON, "source": spleen.CUT_SOURCE,
+        }
+    }  # fmt: skip
+    flag = spleen.finding(found)
+    return Summary(content, told.findings if flag is None else (*told.findings, flag))
 
 
 def burden(stress: Flows | None, cut: float) -> Told:

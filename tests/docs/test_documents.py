@@ -48,7 +48,7 @@ CONTRACT = {
 ADDED = {
     "intended_use", "serves", "light", "colour", "motion", "displacement_mm", "folds", "roughness",
     "before", "after", "overlap", "stages",
-    "summary", "ischaemic_burden", "uniformly_low", "model_reserve",
+    "summary", "ischaemic_burden", "uniformly_low", "splenic_switch_off", "model_reserve",
     "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",
 }  # fmt: skip
 OUTPUT_FILES = {

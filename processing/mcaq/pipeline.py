@@ -17,6 +17,7 @@ from processing.mcaq import (
     layers,
     motion,
     quality,
+    rim,
     segmentation,
     segments,
     spleen,
@@ -282,12 +283,18 @@ def _result(
         tried=motion.STAGES,
         stages=item.motion.stages,
     )
+    edge = rim.find(
+        item.motion.corrected, np.asarray(one.times_s, dtype=np.float64), found.aif_mmol_l,
+        anatomy.labels, aha, used, segments.numbers_of(one.level),
+    )  # fmt: skip
+    edge_flag = rim.finding(edge)
     in_wall = evidence.blood_in_wall(item.motion.corrected, anatomy.labels, used)
     heart_pixels = int(np.isin(anatomy.labels, (MYOCARDIUM, LV_BLOOD)).sum())
     flags: list[Flag] = [
         *quality.of_time(one),
         *quality.of_motion(one, moved, item.dynamic, used, heart_pixels),
         *quality.of_wall(in_wall),
+        *([] if edge_flag is None else [edge_flag]),
         *quality.of_flow(one.state, found.segments),
         *quality.of_anatomy(one, anatomy, told, item.heart.confidence if item.heart else 0.0),
         *quality.of_input(one, aif),
@@ -324,6 +331,8 @@ def _result(
             "roughness_before": item.motion.roughness[0],
             "roughness_after": item.motion.roughness[1],
             "blood_in_wall": in_wall,
+            "dark_inner_edge": list(edge.dark),
+            "dark_rim": list(edge.artefact),
             "saturation_time_ms": how.saturation_time_s * 1000,
             "sequence": one.acquisition.sequence,
             "field_t": how.field_t,

@@ -49,12 +49,14 @@ def analyse_folder(
     protocol: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     models: object = None,
+    concentration: str | None = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
 
     protocol: see ``processing.protocol``. given: by folder name, contours and input functions that
     a person gave. models: kinetic models besides the engine's own, a list of names or "all".
+    concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -62,7 +64,11 @@ def analyse_folder(
     _check_folders(input_dir, output_dir)
     try:
         chosen, sequence = get_engine(engine), check(protocol)
-        parameters = {"models": list(named(models))} if models is not None else {}
+        parameters: dict[str, object] = {}
+        if models is not None:
+            parameters["models"] = list(named(models))
+        if concentration is not None:
+            parameters["concentration"] = concentration
         progress("read", 0.0)
         folder = Folder(input_dir, lambda done: progress("read", _READ * done))
         study = folder.study

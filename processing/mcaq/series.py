@@ -31,7 +31,8 @@ class Acquisition:
     Times in ms, angles in degrees, field in tesla, relaxivity in l/mmol/s.
     ``saturation_time_ms`` runs from the saturation pulse to the k-space centre. agent: the
     contrast agent, one of ``signal.RELAXIVITIES``; a given relaxivity goes before it.
-    later_echo_time_ms: of ``Series.later_echo``.
+    later_echo_time_ms: of ``Series.later_echo``. linear: signal is taken as proportional to
+    contrast, so that flow is only relative.
     """
 
     sequence: Literal["flash", "bssfp"] | None = None
@@ -49,6 +50,7 @@ class Acquisition:
     tissue_density_g_per_ml: float | None = None
     agent: str | None = None
     later_echo_time_ms: float | None = None
+    linear: bool = False
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class Physics:
     density: float
     assumed: tuple[Flag, ...]
     balanced: bool = False
+    linear: bool = False
     field_t: float = DEFAULT_FIELD_T
 
     def recovery(self, r1_per_s: F64, blood_mmol_l: F64 | None = None) -> F64:
@@ -85,6 +86,8 @@ class Physics:
         the signal is that of muscle.
         """
         n = self.pulses_to_centre
+        if self.linear:
+            return np.asarray(self.saturation_time_s * r1_per_s)
         if n <= 1:
             signal = 1 - np.exp(-self.saturation_time_s * r1_per_s)
         else:
@@ -253,6 +256,7 @@ def physics(acquisition: Acquisition) -> Physics:
         density=chosen["tissue_density_g_per_ml"],
         assumed=(*flags, *quiet),
         balanced=acquisition.sequence == "bssfp",
+        linear=acquisition.linear,
         field_t=field,
     )
 

@@ -50,6 +50,7 @@ ADDED = {
     "before", "after", "overlap", "stages",
     "summary", "ischaemic_burden", "uniformly_low", "splenic_switch_off", "model_reserve",
     "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",
+    "mbf_unit",
 }  # fmt: skip
 OUTPUT_FILES = {
     "mbf.npy", "segmentation.npy", "aha.npy", "corrected.npy", "displacement.npy", "aif.csv",

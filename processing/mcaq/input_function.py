@@ -147,8 +147,8 @@ def from_blood(
             Flag(
                 "aif_saturated", "warning",
                 "The blood's signal is close to saturation at its peak: the input function is "
-                "uncertain there, and with it all flow. Use a dual-sequence or dual-bolus scan if "
-                "there is one.",
+                "uncertain there, as a rule too low, which makes all flow too high. Use a "
+                "dual-sequence scan if there is one, or less contrast.",
             )
         )  # fmt: skip
     if gain.source == "usual peak":

@@ -1,7 +1,7 @@
 """The dark rim: an inner edge of the wall that looks empty only while the cavity is brightest.
 
 A finite k-space makes bright blood ring: about one pixel from the border the wall is darker than it
-is, in step with the blood (Di Bella 2005, 10.1002/mrm.20666). A true defect fills slowly, so that
+is, in step with the blood (Di Bella 2005). A true defect fills slowly, so that
 it is dark later than the blood is bright, and longer; and it is seldom one pixel thin. Each curve
 of the wall is taken apart into slow filling, which contrast in tissue does, and a share of the
 blood's own signal, which shines in. Ringing takes from that share in the one layer and adds to it

@@ -34,7 +34,7 @@ _T1_MUSCLE_MS = {1.5: 1100.0, 3.0: 1300.0}
 _T2_BLOOD_MS = {1.5: 220.0, 3.0: 250.0}
 _T2_MUSCLE_MS = 45.0
 #: Relaxivity, l/mmol/s, at 1.5 and 3 T: whole blood at 37 °C (Shen 2015). Gadobutrol is 4.6 there,
-#: and 4.78 in plasma (Szomolanyi 2019); gadopiclenol in serum (Robic 2019).
+#: and 4.78 in plasma (Szomolanyi 2019); gadopiclenol as dcmri tables it.
 RELAXIVITIES = {
     "gadobutrol": {1.5: 4.7, 3.0: 4.5},
     "gadoterate": {1.5: 3.9, 3.0: 3.4},

@@ -19,7 +19,7 @@ from processing.folder import Folder
 from processing.inputs import to_series
 from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
-from processing.protocol import BadProtocol, Protocol, check
+from processing.protocol import BadProtocol, check
 from processing.times import GivenTimes, check_times, given_for
 from studies.dicom.sort import SortedSeries, SortedStudy
 
@@ -53,6 +53,7 @@ def analyse_folder(
     models: object = None,
     times: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
+    concentration: str | None = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
@@ -61,6 +62,7 @@ def analyse_folder(
     a person gave. models: kinetic models besides the engine's own, a list of names or "all".
     times: by folder name, frame times that a person gave, see ``processing.times``. about: what
     else the report's parameters should hold, such as the name of the protocol.
+    concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -68,7 +70,11 @@ def analyse_folder(
     _check_folders(input_dir, output_dir)
     try:
         chosen, sequence = get_engine(engine), check(protocol)
-        parameters = {"models": list(named(models))} if models is not None else {}
+        parameters: dict[str, object] = {}
+        if models is not None:
+            parameters["models"] = list(named(models))
+        if concentration is not None:
+            parameters["concentration"] = concentration
         progress("read", 0.0)
         folder = Folder(input_dir, lambda done: progress("read", _READ * done))
         study = folder.study
@@ -91,7 +97,7 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, folder, series, result, (sequence, protocol or {}, about or {}),
+                work, chosen, folder, series, result, (protocol or {}, about or {}),
                 clocks, unused, seconds, started, progress,
             )  # fmt: skip
     except OSError as error:
@@ -167,7 +173,7 @@ def _write(
     folder: Folder,
     series: Sequence[Series],
     result: StudyResult,
-    said: tuple[Protocol, Mapping[str, Any], Mapping[str, Any]],
+    said: tuple[Mapping[str, Any], Mapping[str, Any]],
     clocks: Mapping[str, GivenTimes | None],
     unused: Sequence[tuple[str, str]],
     seconds: dict[str, float],
@@ -175,7 +181,7 @@ def _write(
     progress: Progress,
 ) -> dict[str, Any]:
     clock = time.perf_counter()
-    sequence, protocol, about = said
+    protocol, about = said
     study = folder.study
     found = {one.uid: one for one in result.series}
     entries = []
@@ -191,7 +197,7 @@ def _write(
         for (film, one), job in zip(kept, jobs, strict=True):
             job.result()
             given = clocks[film.folder]
-            flags = [*_time_flags(film, given), *_reading_flags(film), *_agent_flags(sequence, one)]
+            flags = [*_time_flags(film, given), *_reading_flags(film)]
             digest = folder.digest(film)
             entries.append(report.series_entry(film, one, found[film.folder], flags, digest, given))
             progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
@@ -223,20 +229,6 @@ def _time_flags(film: SortedSeries, given: GivenTimes | None) -> list[Flag]:
         Flag(
             "time_source_uncertain", "warning",
             f"The frame times are uncertain: {film.clock.reason}. Flow depends on them.",
-        )
-    ]  # fmt: skip
-
-
-def _agent_flags(protocol: Protocol, one: Series) -> list[Flag]:
-    """Where the number of the relaxivity comes from."""
-    agent, r1 = protocol.agent_without_relaxivity, one.acquisition.relaxivity_l_per_mmol_s
-    if agent is None:
-        return []
-    return [
-        Flag(
-            "relaxivity_of_agent", "info",
-            f"The relaxivity, {r1:g} l/mmol/s, is taken from a list for {agent}; published values "
-            "differ by 10 to 40 %.",
         )
     ]  # fmt: skip
 

@@ -14,12 +14,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Trust
 from processing import protocols
-from processing.agents import AGENTS, STRESSORS
+from processing.mcaq.agents import RELAXIVITIES
 from processing.models import ProtocolVersion
 from processing.protocol import (
     LONGEST_INTERVAL_S,
     NUMBERS,
     SHORTEST_INTERVAL_S,
+    STRESSORS,
     WHOLE_NUMBERS,
 )
 from processing.protocol_words import GIVEN, SEQUENCE, TISSUE, WORDS, Word
@@ -131,7 +132,7 @@ class ProtocolForm(forms.Form):
         self._choices("scanner_model", _("Any model"), ((name, name) for name in sorted(MODELS)))
         self._choices("rule_field_t", _("Any"), ((f"{t:g}", f"{t:g} T") for t in _FIELDS_T))
         self._choices("scanner_pseudonym", _("Any scanner"), protocols.scanners_of(trust))
-        self._choices("agent", _("Not known"), ((name, name.capitalize()) for name in AGENTS))
+        self._choices("agent", _("Not known"), ((name, name.capitalize()) for name in RELAXIVITIES))
         self._choices("stressor", _("Not known"), ((one, one.capitalize()) for one in STRESSORS))
         for key in (*SEQUENCE, *GIVEN, *TISSUE):
             if key not in self.fields:

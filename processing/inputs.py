@@ -32,6 +32,8 @@ _SHOT = re.compile(r"^\*tfl2d1_(\d{1,3})$")
 #: At most so many frames at the start may be proton-density frames that only brightness tells.
 _MOST_PD = 5
 _BRIGHTER = 1.8
+#: Two echoes of one frame may have clocks that differ by their own distance.
+_SAME_FRAME_S = 0.05
 
 
 def to_series(
@@ -53,12 +55,16 @@ def to_series(
             if name not in {one.folder for one in study.series}:
                 raise BadProtocol(f"There is no series {name} that {what} were given for.")
     inputs: dict[int, Series] = {}
+    echoes: dict[int, float] = {}
     for film, served in sorted(study.aif, key=lambda pair: _echo(pair[0]), reverse=True):
-        # The first echo comes last and stays: T2* has taken least of it.
+        # The first echo comes last and stays: T2* has taken least of it. The one before it tells
+        # how much.
         one = _series(film, pixels, protocol, is_input=True)
         for n in served:
             served_times = _input_times(film, study.series[n], times, protocol)
-            inputs[n] = replace(one, times_s=served_times)
+            mine = replace(one, times_s=served_times)
+            inputs[n] = _with_echo(mine, _echo(film), inputs.get(n), echoes.get(n, 0.0))
+            echoes[n] = _echo(film)
     return tuple(
         _series(
             film,
@@ -98,6 +104,23 @@ def _later_s(film: SortedSeries, other: SortedSeries) -> float:
 
 def _echo(film: SortedSeries) -> float:
     return film.frames[0].echo_time_ms or 0.0
+
+
+def _with_echo(first: Series, echo_ms: float, later: Series | None, later_ms: float) -> Series:
+    """``first`` with the echo of the same frames that came after it, if ``later`` is that.
+
+    echo_ms, later_ms: of the headers. A protocol has one echo time for both, so it is not asked.
+    """
+    if (
+        later is None
+        or not 0 < echo_ms < later_ms
+        or later.signal.shape != first.signal.shape
+        or not np.allclose(later.times_s, first.times_s, atol=_SAME_FRAME_S)
+        or later.roles != first.roles
+    ):
+        return first
+    told = replace(first.acquisition, echo_time_ms=echo_ms, later_echo_time_ms=later_ms)
+    return replace(first, acquisition=told, later_echo=later.signal)
 
 
 def _series(
@@ -197,6 +220,7 @@ def acquisition(frames: Sequence[Frame], roles: Sequence[FrameRole]) -> Acquisit
         repetition_time_ms=repetition,
         echo_time_ms=_middle((frame.echo_time_ms for frame in dynamic), 0.01, 100),
         pulses_to_centre=_pulses(dynamic[0], sequence, repetition, saturation),
+        agent=next((frame.agent for frame in frames if frame.agent is not None), None),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from processing.agents import AGENTS, STRESSORS, relaxivity
+from processing.mcaq.agents import RELAXIVITIES
 
 if TYPE_CHECKING:
     # The site's pages know the keys of a protocol too, and never load numerics.
@@ -37,12 +37,17 @@ WHOLE_NUMBERS: dict[str, tuple[int, int]] = {
     "pulses_to_centre": (0, 1000),
     "pd_frames": (0, 100),
 }
-WORDS: dict[str, tuple[str, ...]] = {"agent": tuple(AGENTS), "stressor": STRESSORS}
+#: What may be given at stress.
+STRESSORS = ("adenosine", "regadenoson", "dipyridamole", "dobutamine", "none", "other")
+#: Key: the words it may be.
+WORDS: dict[str, tuple[str, ...]] = {
+    "sequence": ("flash", "bssfp"),
+    "agent": tuple(RELAXIVITIES),
+    "stressor": STRESSORS,
+}
 KEYS = (*NUMBERS, *WHOLE_NUMBERS, *WORDS)
 #: Not of the signal: how many frames are what, when they came, and what was given.
-_BESIDE_THE_SIGNAL = frozenset(
-    {"pd_frames", "frame_interval_s", "dose_mmol_per_kg", "agent", "stressor"}
-)
+_BESIDE_THE_SIGNAL = frozenset({"pd_frames", "frame_interval_s", "dose_mmol_per_kg", "stressor"})
 #: Of the sequence: the input series has its own in its header. The others are of the patient, the
 #: scanner and the agent, and the same for both.
 _OF_THE_SEQUENCE = frozenset(
@@ -53,6 +58,7 @@ _OF_THE_SEQUENCE = frozenset(
         "repetition_time_ms",
         "echo_time_ms",
         "pulses_to_centre",
+        "sequence",
     }
 )
 
@@ -111,20 +117,10 @@ class Protocol:
         found = {**self.values, **(self.aif or {})}.get("frame_interval_s")
         return None if found is None else float(found)
 
-    @property
-    def agent_without_relaxivity(self) -> str | None:
-        """The agent, where its relaxivity has to be taken from the list."""
-        agent = self.values.get("agent")
-        return None if agent is None or "relaxivity_l_per_mmol_s" in self.values else str(agent)
-
 
 def _override(header: Acquisition, values: Mapping[str, float | str]) -> Acquisition:
     known = {key: value for key, value in values.items() if key not in _BESIDE_THE_SIGNAL}
-    found = replace(header, **known)  # type: ignore[arg-type]
-    if "agent" in values and "relaxivity_l_per_mmol_s" not in values:
-        r1 = relaxivity(str(values["agent"]), found.field_t)
-        found = replace(found, relaxivity_l_per_mmol_s=r1)
-    return found
+    return replace(header, **known)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> Mapping[str, Any]:

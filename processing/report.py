@@ -28,6 +28,7 @@ from processing.mcaq.series import (
     StudyResult,
 )
 from processing.times import GivenTimes
+from studies.colours import MBF_UNIT
 from studies.dicom.sort import SortedSeries
 from studies.intended_use import INTENDED_USE
 from studies.pace import pace
@@ -92,6 +93,7 @@ def series_entry(
         "light": _light(quality.light(findings)),
         "motion": None if result.motion is None else _motion(result.motion),
         "seconds": result.seconds,
+        "mbf_unit": _unit(result),
         "pixel_spacing_mm": list(film.frames[0].pixel_spacing_mm or ()) or None,
         "contours": {
             "endocardium": _points(result.endocardium),
@@ -120,6 +122,11 @@ def _clock(
             "median_interval_s": of_files and of_files.median_interval_s,
         },
     }
+
+
+def _unit(result: SeriesResult) -> str:
+    """Of flow: an engine that does not say has measured it."""
+    return str(result.parameters.get("mbf_unit", MBF_UNIT))
 
 
 def _light(found: quality.Light) -> dict[str, str]:
@@ -274,7 +281,7 @@ def write_series(folder: Path, film: SortedSeries, series: Series, result: Serie
     anatomy = result.corrected[used].mean(axis=0)
     title = _called(film.state, film.level)
     heart = result.segmentation > 0
-    render.write_map(folder / "mbf.png", result.mbf, anatomy, heart, title)
+    render.write_map(folder / "mbf.png", result.mbf, anatomy, heart, title, _unit(result))
     pictures = render.film_frames(result.corrected, series.roles, heart)
     render.write_film(folder / "cine.mp4", pictures)
     render.write_poster(folder / "poster.png", pictures, series.roles)

@@ -125,6 +125,9 @@ def _segment(one: Series, mbf: float, half: float | None) -> SegmentFlow:
     """A segment with its interval of that half-width; all is unknown where flow is no number."""
     if not np.isfinite(mbf):
         return SegmentFlow(None, None, None, None)
+    if one.acquisition.linear:
+        # A relative number has no interval in units of flow, and no cut.
+        return SegmentFlow(mbf, None, None, None)
     return SegmentFlow(
         mbf=mbf,
         low=None if half is None else max(0.0, mbf - half),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.mcaq import input_function
+from processing.mcaq import input_function, t2_star
 from processing.mcaq import signal as sr
 from processing.mcaq.gain import Gain, estimate
 from processing.mcaq.heart import bolus_image, find_hearts, usable_frames
@@ -139,9 +139,7 @@ def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
     nearest = np.abs(np.asarray(aif.times_s)[:, None] - np.asarray(times_s)[None]).argmin(axis=1)
     by = moved_mm[nearest] / np.asarray(aif.pixel_spacing_mm)
     film = np.nan_to_num(np.asarray(aif.signal, dtype=np.float32))
-    moved = np.stack(
-        [ndimage.shift(one, -d, order=1, mode="nearest") for one, d in zip(film, by, strict=True)]
-    )
+    moved = _shifted(film, by)
     dynamic = usable_frames(aif)
     if dynamic.sum() < 3:
         return aif
@@ -150,7 +148,18 @@ def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
         roughness(np.sqrt(np.maximum(one, 0)), np.maximum(weight, 0), dynamic)
         for one in (film, moved)
     )
-    return replace(aif, signal=moved) if after < before else aif
+    if after >= before:
+        return aif
+    later = aif.later_echo
+    return replace(aif, signal=moved, later_echo=None if later is None else _shifted(later, by))
+
+
+def _shifted(film: FloatArray, by: F64) -> F32:
+    """Frames (T, r, c) sampled at x + by, ``by`` (T, 2) in pixels."""
+    moved = [
+        ndimage.shift(one, -d, order=1, mode="nearest") for one, d in zip(film, by, strict=True)
+    ]
+    return np.asarray(moved, dtype=np.float32)
 
 
 def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
@@ -177,6 +186,19 @@ def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
     plain = None
     if pd.any():
         plain = float(np.median(aif.signal[pd].mean(axis=0)[blood.pixels]))
+    shortest_s = None
+    if aif.later_echo is not None and aif.acquisition.later_echo_time_ms is not None:
+        echoes_s = (how.echo_time_s, aif.acquisition.later_echo_time_ms / 1000)
+        decay = t2_star.r2_star(
+            blood.signal, blood.of(aif.later_echo[dynamic]), echoes_s, blood.before
+        )
+        blood = replace(blood, signal=t2_star.undone(blood.signal, decay, how.echo_time_s))
+        if plain is not None:
+            # There is no contrast in the frames before saturation begins.
+            plain *= float(np.exp(how.echo_time_s * np.mean(decay[blood.before])))
+        shortest_s = 1 / max(float(decay[int(blood.signal.argmax())]), 1e-3)
+        how = replace(how, echo_time_s=0.0)
+    if plain is not None:
         plain /= how.proton_density_share()
     gain = estimate(
         how,
@@ -188,4 +210,5 @@ def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
         proton_density_is_sure=how.pd_flip_rad is not None,
         known_residue=residue,
     )
-    return input_function.from_blood(blood, times, gain, how, "low-resolution series")
+    found = input_function.from_blood(blood, times, gain, how, "low-resolution series")
+    return replace(found, t2_star_s=shortest_s)

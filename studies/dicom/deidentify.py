@@ -29,7 +29,7 @@ from studies.dicom.frames import (
     patient_of,
     philips_number,
 )
-from studies.dicom.labels import controlled, controlled_sequence
+from studies.dicom.labels import agent_of, controlled, controlled_sequence
 from studies.dicom.quiet import quiet
 from studies.dicom.read import decode_pixels
 from studies.intended_use import INTENDED_USE
@@ -247,15 +247,6 @@ _CODE_WORDS = frozenset(
     ]
 )
 _MODELS = re.compile(rf"\b({'|'.join(re.escape(name) for name in MODELS)})\b")
-_AGENTS = (
-    ("gadobutrol", re.compile(r"gadobutrol|gadovist|gadavist", re.IGNORECASE)),
-    ("gadoterate", re.compile(r"gadoter[ia]|dotarem|clariscan|gd-?dota", re.IGNORECASE)),
-    ("gadoteridol", re.compile(r"gadoteridol|prohance", re.IGNORECASE)),
-    ("gadobenate", re.compile(r"gadobenate|multihance", re.IGNORECASE)),
-    ("gadopentetate", re.compile(r"gadopentet|magnevist", re.IGNORECASE)),
-    ("gadodiamide", re.compile(r"gadodiamide|omniscan", re.IGNORECASE)),
-    ("gadopiclenol", re.compile(r"gadopiclenol|elucirem|vueway", re.IGNORECASE)),
-)
 _PROFILE_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
@@ -425,8 +416,7 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
         clean.DeviceSerialNumber = pseudonyms.scanner(serial)
     agent = str(source.get("ContrastBolusAgent") or "")
     if agent:
-        found = (ours for ours, pattern in _AGENTS if pattern.search(agent))
-        clean.ContrastBolusAgent = next(found, "gadolinium")
+        clean.ContrastBolusAgent = agent_of(agent) or "gadolinium"
     name = source.get("SequenceName") or source.get("PulseSequenceName")
     sequence = controlled_sequence(str(name or ""))
     if sequence:

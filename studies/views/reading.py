@@ -154,7 +154,7 @@ def _protocol(result: Result) -> dict[str, Any]:
         flag["sentence"]
         for entry in result.report["series"]
         for flag in entry["quality"]
-        if flag["flag"].startswith("assumed_") or flag["flag"] == "relaxivity_of_agent"
+        if flag["flag"].startswith("assumed_")
     ]
     return {
         "version": parameters.get("protocol_version"),

@@ -49,8 +49,10 @@ ADDED = {
     "intended_use", "serves", "light", "colour", "motion", "displacement_mm", "folds", "roughness",
     "before", "after", "overlap", "stages", "input_sha256",
     "clock", "longest_interval_s", "median_interval_s", "gaps", "missed", "given", "of_files",
-    "protocol", "protocol_version", "summary", "ischaemic_burden", "uniformly_low", "model_reserve",
+    "protocol", "protocol_version", "summary", "ischaemic_burden", "uniformly_low",
+    "splenic_switch_off", "model_reserve",
     "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",
+    "mbf_unit",
 }  # fmt: skip
 OUTPUT_FILES = {
     "mbf.npy", "segmentation.npy", "aha.npy", "corrected.npy", "displacement.npy", "aif.csv",

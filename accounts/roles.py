@@ -13,7 +13,7 @@ class Role(models.TextChoices):
 
 
 CAPABILITIES: dict[str, frozenset[str]] = {
-    Role.CONSULTANT: frozenset({"read_studies", "upload", "run", "share"}),
+    Role.CONSULTANT: frozenset({"read_studies", "upload", "run", "share", "protocols"}),
     Role.RESEARCHER: frozenset({"research"}),
     Role.ADMINISTRATOR: frozenset({"administer"}),
 }

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 class CoreAdminSite(admin.AdminSite):
     site_header = _("CoreCMR administration")
     site_title = _("CoreCMR administration")
-    index_title = _("People and trusts")
+    index_title = _("People, trusts and protocols")
     enable_nav_sidebar = False  # four lists need no second menu, and the tables need its width
 
     def has_permission(self, request: HttpRequest) -> bool:

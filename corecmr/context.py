@@ -22,6 +22,8 @@ def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
     links = []
     if user.can("read_studies"):
         links.append((_("Studies"), reverse("home")))
+    if user.can("protocols"):
+        links.append((_("Protocols"), reverse("protocols")))
     if user.can("research"):
         links.append((_("Research"), reverse("research")))
     if user.can("administer"):

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from processing.inputs import to_series
 from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
 from processing.protocol import BadProtocol, check
+from processing.times import GivenTimes, check_times, given_for
 from studies.dicom.sort import SortedSeries, SortedStudy
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
@@ -49,12 +51,18 @@ def analyse_folder(
     protocol: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     models: object = None,
+    times: Mapping[str, Any] | None = None,
+    about: Mapping[str, Any] | None = None,
+    concentration: str | None = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
 
     protocol: see ``processing.protocol``. given: by folder name, contours and input functions that
     a person gave. models: kinetic models besides the engine's own, a list of names or "all".
+    times: by folder name, frame times that a person gave, see ``processing.times``. about: what
+    else the report's parameters should hold, such as the name of the protocol.
+    concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -62,15 +70,21 @@ def analyse_folder(
     _check_folders(input_dir, output_dir)
     try:
         chosen, sequence = get_engine(engine), check(protocol)
-        parameters = {"models": list(named(models))} if models is not None else {}
+        parameters: dict[str, object] = {}
+        if models is not None:
+            parameters["models"] = list(named(models))
+        if concentration is not None:
+            parameters["concentration"] = concentration
         progress("read", 0.0)
         folder = Folder(input_dir, lambda done: progress("read", _READ * done))
         study = folder.study
         _check_study(study, folder)
-        series = to_series(study, folder.pixels, sequence, given)
+        given_times = check_times(times)
+        series = to_series(study, folder.pixels, sequence, given, given_times)
     except (UnknownEngine, UnknownModel, BadProtocol) as error:
         raise NothingToAnalyse(str(error)) from None
     folder.forget_pixels()
+    clocks = {film.folder: given_for(film.folder, given_times, sequence) for film in study.series}
     seconds = {"read": time.perf_counter() - started}
     result = chosen.analyse(
         series, parameters, lambda stage, done: progress(stage, _READ + (_WRITE - _READ) * done)
@@ -83,8 +97,8 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, study, series, result, protocol or {}, unused, seconds, started,
-                progress,
+                work, chosen, folder, series, result, (protocol or {}, about or {}),
+                clocks, unused, seconds, started, progress,
             )  # fmt: skip
     except OSError as error:
         raise NothingToAnalyse(
@@ -156,31 +170,44 @@ def _refused_files(study: SortedStudy, result: StudyResult) -> list[tuple[str, s
 def _write(
     work: Path,
     engine: Engine,
-    study: SortedStudy,
+    folder: Folder,
     series: Sequence[Series],
     result: StudyResult,
-    protocol: Mapping[str, Any],
+    said: tuple[Mapping[str, Any], Mapping[str, Any]],
+    clocks: Mapping[str, GivenTimes | None],
     unused: Sequence[tuple[str, str]],
     seconds: dict[str, float],
     started: float,
     progress: Progress,
 ) -> dict[str, Any]:
     clock = time.perf_counter()
+    protocol, about = said
+    study = folder.study
     found = {one.uid: one for one in result.series}
     entries = []
-    for film, one in zip(study.series, series, strict=True):
-        if film.folder not in found:
-            continue
-        report.write_series(work / film.folder, film, one, found[film.folder])
-        flags = _reading_flags(film)
-        entries.append(report.series_entry(film, one, found[film.folder], flags))
-        progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
+    kept = [
+        (film, one) for film, one in zip(study.series, series, strict=True) if film.folder in found
+    ]
+    # While one series' film is being encoded, by a program of its own, another can be drawn.
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(report.write_series, work / film.folder, film, one, found[film.folder])
+            for film, one in kept
+        ]
+        for (film, one), job in zip(kept, jobs, strict=True):
+            job.result()
+            given = clocks[film.folder]
+            flags = [*_time_flags(film, given), *_reading_flags(film)]
+            digest = folder.digest(film)
+            entries.append(report.series_entry(film, one, found[film.folder], flags, digest, given))
+            progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
     content = report.report(
         engine=(engine.name, engine.version),
         result=result,
         protocol=protocol,
+        about=about,
         seconds={**seconds, "write": now - clock, "total": now - started},
         peak_memory_bytes=_peak_memory_bytes(),
         series=entries,
@@ -193,16 +220,22 @@ def _write(
     return content
 
 
+def _time_flags(film: SortedSeries, given: GivenTimes | None) -> list[Flag]:
+    if given is not None:
+        return [Flag("times_given", "warning", given.sentence(film.clock))]
+    if film.clock.source in _SURE_CLOCKS:
+        return []
+    return [
+        Flag(
+            "time_source_uncertain", "warning",
+            f"The frame times are uncertain: {film.clock.reason}. Flow depends on them.",
+        )
+    ]  # fmt: skip
+
+
 def _reading_flags(film: SortedSeries) -> list[Flag]:
     """Findings that the engine cannot make: it never sees the headers."""
     flags = []
-    if film.clock.source not in _SURE_CLOCKS:
-        flags.append(
-            Flag(
-                "time_source_uncertain", "warning",
-                f"The frame times are uncertain: {film.clock.reason}. Flow depends on them.",
-            )
-        )  # fmt: skip
     if film.frames[0].pixel_spacing_mm is None:
         flags.append(
             Flag(

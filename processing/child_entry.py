@@ -29,6 +29,10 @@ def main() -> int:
             given=parameters.get("given"),
             # At the level of segments they cost little, and their spread is worth knowing.
             models=parameters.get("models", "all"),
+            times=parameters.get("times"),
+            # Null says that no protocol was used; what was not asked for is absent.
+            about={"protocol_version": parameters.get("protocol_version")}
+            | {key: parameters[key] for key in ("protocol_tie",) if key in parameters},
             progress=progress,
         )
     except NothingToAnalyse as error:

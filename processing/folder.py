@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from studies.dicom.frames import Frame, frames_of
 from studies.dicom.read import DAMAGED, Refused, decode_pixels, read_file
-from studies.dicom.sort import SortedStudy, sort_frames
+from studies.dicom.sort import SortedSeries, SortedStudy, sort_frames
 
 
 class Folder:
@@ -46,6 +47,14 @@ class Folder:
     def pixels(self, name: str) -> NDArray[np.generic]:
         """Stored values of a file of the study's series, (frames, rows, cols)."""
         return self._decoded[name]
+
+    def digest(self, film: SortedSeries) -> str:
+        """SHA-256 over those of a series' files in the order of time: what it was made from."""
+        whole = hashlib.sha256()
+        for name in dict.fromkeys(frame.file_id for frame in film.frames):
+            with self._paths[name].open("rb") as handle:
+                whole.update(hashlib.file_digest(handle, "sha256").digest())
+        return whole.hexdigest()
 
     def forget_pixels(self) -> None:
         """Give the memory back once the engine's series are made."""

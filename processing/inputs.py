@@ -19,6 +19,7 @@ from processing.mcaq.series import (
     Series,
 )
 from processing.protocol import BadProtocol, Protocol
+from processing.times import GivenTimes, given_for
 from studies.dicom.frames import Frame
 from studies.dicom.sort import SortedSeries, SortedStudy
 
@@ -31,6 +32,8 @@ _SHOT = re.compile(r"^\*tfl2d1_(\d{1,3})$")
 #: At most so many frames at the start may be proton-density frames that only brightness tells.
 _MOST_PD = 5
 _BRIGHTER = 1.8
+#: Two echoes of one frame may have clocks that differ by their own distance.
+_SAME_FRAME_S = 0.05
 
 
 def to_series(
@@ -38,26 +41,58 @@ def to_series(
     pixels: Pixels,
     protocol: Protocol,
     given: Mapping[str, Any] | None = None,
+    times: Mapping[str, GivenTimes] | None = None,
 ) -> tuple[Series, ...]:
     """The engine's series, in the order of ``study.series``; their uid is the folder's name.
 
-    given: by folder name, contours and input functions that a person gave. Raises BadProtocol
-    where it names a folder that is not there.
+    given: by folder name, contours and input functions that a person gave. times: by folder name,
+    frame times that a person gave. Raises BadProtocol where one of them names a folder that is not
+    there.
     """
-    given = given or {}
-    for name in given:
-        if name not in {one.folder for one in study.series}:
-            raise BadProtocol(f"There is no series {name} that contours were given for.")
+    given, times = given or {}, times or {}
+    for what, names in (("contours", given), ("times", times)):
+        for name in names:
+            if name not in {one.folder for one in study.series}:
+                raise BadProtocol(f"There is no series {name} that {what} were given for.")
     inputs: dict[int, Series] = {}
+    echoes: dict[int, float] = {}
     for film, served in sorted(study.aif, key=lambda pair: _echo(pair[0]), reverse=True):
-        # The first echo comes last and stays: T2* has taken least of it.
+        # The first echo comes last and stays: T2* has taken least of it. The one before it tells
+        # how much.
         one = _series(film, pixels, protocol, is_input=True)
         for n in served:
-            inputs[n] = replace(one, times_s=one.times_s + _later_s(film, study.series[n]))
+            served_times = _input_times(film, study.series[n], times, protocol)
+            mine = replace(one, times_s=served_times)
+            inputs[n] = _with_echo(mine, _echo(film), inputs.get(n), echoes.get(n, 0.0))
+            echoes[n] = _echo(film)
     return tuple(
-        _series(film, pixels, protocol, aif=inputs.get(n), given=given.get(film.folder))
+        _series(
+            film,
+            pixels,
+            protocol,
+            aif=inputs.get(n),
+            given=given.get(film.folder),
+            times=given_for(film.folder, times, protocol),
+        )
         for n, film in enumerate(study.series)
     )
+
+
+def _input_times(
+    film: SortedSeries, other: SortedSeries, times: Mapping[str, GivenTimes], protocol: Protocol
+) -> NDArray[np.float64]:
+    """Times of an input series on the clock of the series ``other`` that it serves.
+
+    Both are taken in the same beats: what was given for that series holds for this one too, if
+    they have as many frames, and their clocks are then not compared.
+    """
+    given = times.get(other.folder)
+    if given is None or len(film.frames) != len(other.frames):
+        said = protocol.aif_frame_interval_s
+        given = None if said is None else GivenTimes(said, "protocol")
+    if given is not None:
+        return np.array(given.times_s(len(film.frames)), dtype=np.float64)
+    return np.array(film.times_s, dtype=np.float64) + _later_s(film, other)
 
 
 def _later_s(film: SortedSeries, other: SortedSeries) -> float:
@@ -71,6 +106,23 @@ def _echo(film: SortedSeries) -> float:
     return film.frames[0].echo_time_ms or 0.0
 
 
+def _with_echo(first: Series, echo_ms: float, later: Series | None, later_ms: float) -> Series:
+    """``first`` with the echo of the same frames that came after it, if ``later`` is that.
+
+    echo_ms, later_ms: of the headers. A protocol has one echo time for both, so it is not asked.
+    """
+    if (
+        later is None
+        or not 0 < echo_ms < later_ms
+        or later.signal.shape != first.signal.shape
+        or not np.allclose(later.times_s, first.times_s, atol=_SAME_FRAME_S)
+        or later.roles != first.roles
+    ):
+        return first
+    told = replace(first.acquisition, echo_time_ms=echo_ms, later_echo_time_ms=later_ms)
+    return replace(first, acquisition=told, later_echo=later.signal)
+
+
 def _series(
     film: SortedSeries,
     pixels: Pixels,
@@ -79,6 +131,7 @@ def _series(
     is_input: bool = False,
     aif: Series | None = None,
     given: Mapping[str, Any] | None = None,
+    times: GivenTimes | None = None,
 ) -> Series:
     signal = np.stack([_rescaled(frame, pixels) for frame in film.frames])
     said = protocol.aif_pd_frames if is_input else protocol.pd_frames
@@ -88,7 +141,9 @@ def _series(
     return Series(
         uid=film.folder or film.uid,
         signal=signal,
-        times_s=np.array(film.times_s, dtype=np.float64),
+        times_s=np.array(
+            film.times_s if times is None else times.times_s(len(film.frames)), dtype=np.float64
+        ),
         roles=roles,
         state=film.state,
         level=film.level,
@@ -165,6 +220,7 @@ def acquisition(frames: Sequence[Frame], roles: Sequence[FrameRole]) -> Acquisit
         repetition_time_ms=repetition,
         echo_time_ms=_middle((frame.echo_time_ms for frame in dynamic), 0.01, 100),
         pulses_to_centre=_pulses(dynamic[0], sequence, repetition, saturation),
+        agent=next((frame.agent for frame in frames if frame.agent is not None), None),
     )
 
 

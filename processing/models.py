@@ -1,8 +1,12 @@
-"""A run is one execution of one engine on one study. Its state is moved by runs.py alone."""
+"""Runs and protocols. A run is one execution of one engine on one study; runs.py alone moves it.
+
+A protocol is what a trust knows of its sequence and DICOM does not say; protocols.py alone
+writes it.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.db import models
@@ -25,6 +29,80 @@ STAGE_LABELS = {
 }
 
 
+class Protocol(models.Model):
+    """A trust's protocol by its name now; what it says stands in its versions."""
+
+    public_id = PublicIdField()
+    trust = models.ForeignKey("accounts.Trust", on_delete=models.PROTECT, related_name="protocols")
+    name = models.CharField(_("name"), max_length=80)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["trust", "name"], name="protocol_name_once_per_trust")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UnchangingQuerySet(models.QuerySet["ProtocolVersion"]):
+    """Results refer to versions: they are added, never changed and never deleted."""
+
+    def update(self, **fields: Any) -> NoReturn:
+        raise TypeError("A version of a protocol is never changed.")
+
+    def delete(self) -> NoReturn:
+        raise TypeError("A version of a protocol is never deleted.")
+
+
+class ProtocolVersion(models.Model):
+    class Use(models.TextChoices):
+        FITTING = "fitting", _("By itself, for each study that fits the scanner below")
+        CHOSEN = "chosen", _("Only when a person chooses it")
+        RETIRED = "retired", _("No longer")
+
+    class InputSeries(models.TextChoices):
+        EITHER = "", _("With or without")
+        WITH = "with", _("Only studies with one")
+        WITHOUT = "without", _("Only studies without one")
+
+    protocol = models.ForeignKey(Protocol, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    name = models.CharField(_("name"), max_length=80)
+    use = models.CharField(max_length=10, choices=Use.choices, default=Use.FITTING)
+    manufacturer = models.CharField(max_length=64, blank=True)
+    scanner_model = models.CharField(max_length=64, blank=True)
+    scanner_pseudonym = models.CharField(max_length=16, blank=True)
+    field_t = models.FloatField(null=True, blank=True)
+    input_series = models.CharField(max_length=10, choices=InputSeries.choices, blank=True)
+    values = models.JSONField(default=dict)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    made_at = models.DateTimeField(default=timezone.now)
+
+    objects = UnchangingQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["protocol", "-number"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["protocol", "number"], name="protocol_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, version {self.number}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self.pk is not None:
+            raise TypeError("A version of a protocol is never changed.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("A version of a protocol is never deleted.")
+
+
 class Run(models.Model):
     class State(models.TextChoices):
         QUEUED = states.QUEUED, _("Waiting")
@@ -37,6 +115,9 @@ class Run(models.Model):
     study = models.ForeignKey("studies.Study", on_delete=models.CASCADE, related_name="runs")
     engine = models.CharField(max_length=40)
     parameters = models.JSONField(default=dict)
+    protocol_version = models.ForeignKey(
+        ProtocolVersion, on_delete=models.PROTECT, null=True, related_name="runs"
+    )
     input_key = models.CharField(max_length=64)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"

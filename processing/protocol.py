@@ -7,12 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from processing.mcaq.series import Acquisition
+from processing.mcaq.agents import RELAXIVITIES
 
+if TYPE_CHECKING:
+    # The site's pages know the keys of a protocol too, and never load numerics.
+    from processing.mcaq.series import Acquisition
+
+#: A frame each beat, or each second or third beat: as in ``studies.dicom.order``.
+SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S = 0.2, 6.0
 #: Key: smallest and largest value that makes sense.
-_NUMBERS: dict[str, tuple[float, float]] = {
+NUMBERS: dict[str, tuple[float, float]] = {
     "field_t": (0.05, 12),
     "saturation_time_ms": (1, 2000),
     "flip_angle_deg": (0.1, 180),
@@ -24,12 +30,24 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "t1_blood_ms": (100, 5000),
     "haematocrit": (0, 0.8),
     "tissue_density_g_per_ml": (0.5, 2),
+    "dose_mmol_per_kg": (0.001, 0.5),
+    "frame_interval_s": (SHORTEST_INTERVAL_S, LONGEST_INTERVAL_S),
 }
-_WHOLE_NUMBERS: dict[str, tuple[int, int]] = {
+WHOLE_NUMBERS: dict[str, tuple[int, int]] = {
     "pulses_to_centre": (0, 1000),
     "pd_frames": (0, 100),
 }
-KEYS = (*_NUMBERS, *_WHOLE_NUMBERS)
+#: What may be given at stress.
+STRESSORS = ("adenosine", "regadenoson", "dipyridamole", "dobutamine", "none", "other")
+#: Key: the words it may be.
+WORDS: dict[str, tuple[str, ...]] = {
+    "sequence": ("flash", "bssfp"),
+    "agent": tuple(RELAXIVITIES),
+    "stressor": STRESSORS,
+}
+KEYS = (*NUMBERS, *WHOLE_NUMBERS, *WORDS)
+#: Not of the signal: how many frames are what, when they came, and what was given.
+_BESIDE_THE_SIGNAL = frozenset({"pd_frames", "frame_interval_s", "dose_mmol_per_kg", "stressor"})
 #: Of the sequence: the input series has its own in its header. The others are of the patient, the
 #: scanner and the agent, and the same for both.
 _OF_THE_SEQUENCE = frozenset(
@@ -40,6 +58,7 @@ _OF_THE_SEQUENCE = frozenset(
         "repetition_time_ms",
         "echo_time_ms",
         "pulses_to_centre",
+        "sequence",
     }
 )
 
@@ -52,8 +71,8 @@ class BadProtocol(Exception):
 class Protocol:
     """Values that override DICOM; ``aif`` for the low-resolution input series, if given."""
 
-    values: Mapping[str, float]
-    aif: Mapping[str, float] | None = None
+    values: Mapping[str, float | str]
+    aif: Mapping[str, float | str] | None = None
 
     def acquisition(self, header: Acquisition) -> Acquisition:
         """The header's values, overridden."""
@@ -87,9 +106,20 @@ class Protocol:
         found = {**self.values, **(self.aif or {})}.get("pd_frames")
         return None if found is None else int(found)
 
+    @property
+    def frame_interval_s(self) -> float | None:
+        """One frame every so many seconds, whatever the files say; ``None`` where not said."""
+        found = self.values.get("frame_interval_s")
+        return None if found is None else float(found)
 
-def _override(header: Acquisition, values: Mapping[str, float]) -> Acquisition:
-    known = {key: value for key, value in values.items() if key != "pd_frames"}
+    @property
+    def aif_frame_interval_s(self) -> float | None:
+        found = {**self.values, **(self.aif or {})}.get("frame_interval_s")
+        return None if found is None else float(found)
+
+
+def _override(header: Acquisition, values: Mapping[str, float | str]) -> Acquisition:
+    known = {key: value for key, value in values.items() if key not in _BESIDE_THE_SIGNAL}
     return replace(header, **known)  # type: ignore[arg-type]
 
 
@@ -120,8 +150,8 @@ def check(given: Mapping[str, Any] | None) -> Protocol:
     return Protocol(_values(given, ""), None if aif is None else _values(aif, "aif."))
 
 
-def _values(given: Mapping[str, Any], prefix: str) -> dict[str, float]:
-    values: dict[str, float] = {}
+def _values(given: Mapping[str, Any], prefix: str) -> dict[str, float | str]:
+    values: dict[str, float | str] = {}
     for key, value in given.items():
         if key not in KEYS:
             known = ", ".join(KEYS if prefix else (*KEYS, "aif"))
@@ -132,16 +162,20 @@ def _values(given: Mapping[str, Any], prefix: str) -> dict[str, float]:
     return values
 
 
-def _value(key: str, value: Any, shown: str) -> float:
-    low, high = _WHOLE_NUMBERS.get(key) or _NUMBERS[key]
-    kind = "a whole number" if key in _WHOLE_NUMBERS else "a number"
+def _value(key: str, value: Any, shown: str) -> float | str:
+    if key in WORDS:
+        if value not in WORDS[key]:
+            raise BadProtocol(f"The protocol's {shown} must be one of {', '.join(WORDS[key])}.")
+        return str(value)
+    low, high = WHOLE_NUMBERS.get(key) or NUMBERS[key]
+    kind = "a whole number" if key in WHOLE_NUMBERS else "a number"
     usable = (
         isinstance(value, int | float)
         and not isinstance(value, bool)
         and math.isfinite(value)
         and low <= value <= high
-        and (key not in _WHOLE_NUMBERS or value == int(value))
+        and (key not in WHOLE_NUMBERS or value == int(value))
     )
     if not usable:
         raise BadProtocol(f"The protocol's {shown} must be {kind} from {low:g} to {high:g}.")
-    return int(value) if key in _WHOLE_NUMBERS else float(value)
+    return int(value) if key in WHOLE_NUMBERS else float(value)

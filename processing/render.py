@@ -22,10 +22,12 @@ _PICTURE_WIDTH = 512
 PAPER, INK, QUIET = (16, 18, 20), (240, 242, 245), (168, 176, 184)
 
 
-def write_map(path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str) -> None:
+def write_map(
+    path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str, unit: str = MBF_UNIT
+) -> None:
     """Write a PNG: flow in colour over ``anatomy`` in grey, a colour bar with ticks and unit.
 
-    mbf, anatomy, heart: (rows, cols); mbf in ml/min/g, NaN outside the muscle. The scale is
+    mbf, anatomy, heart: (rows, cols); mbf in ``unit``, NaN outside the muscle. The scale is
     the same for every series, so that maps can be compared by eye.
     """
     rows, cols = mbf.shape
@@ -40,10 +42,10 @@ def write_map(path: Path, mbf: F32, anatomy: F32, heart: Mask, title: str) -> No
     shown = np.asarray(Image.fromarray(inside).resize(size, Image.Resampling.NEAREST))
     picture = np.repeat(grey[..., None], 3, axis=-1)
     picture[shown] = coloured[shown]
-    _framed(picture, title).save(path)
+    _framed(picture, title, unit).save(path)
 
 
-def _framed(picture: Bytes, title: str) -> Image.Image:
+def _framed(picture: Bytes, title: str, unit: str) -> Image.Image:
     """The picture with its title, colour bar and note."""
     height, width = picture.shape[:2]
     top, side, bottom = 40, 132, 34
@@ -55,13 +57,14 @@ def _framed(picture: Bytes, title: str) -> Image.Image:
         (12, top + height + bottom // 2), INTENDED_USE, fill=QUIET,
         font=ImageFont.load_default(size=13), anchor="lm",
     )  # fmt: skip
-    _bar(image, draw, width + 26, top + 34, 22, height - 54)
+    _bar(image, draw, width + 26, top + 34, 22, height - 54, unit)
     return image
 
 
 def _bar(
-    image: Image.Image, draw: ImageDraw.ImageDraw, left: int, top: int, width: int, height: int
-) -> None:
+    image: Image.Image, draw: ImageDraw.ImageDraw, left: int, top: int, width: int, height: int,
+    unit: str,
+) -> None:  # fmt: skip
     ramp = np.linspace(MBF_HIGH, MBF_LOW, height)[:, None].repeat(width, axis=1)
     image.paste(Image.fromarray(colours(ramp, MBF_LOW, MBF_HIGH)), (left, top))
     draw.rectangle((left - 1, top - 1, left + width, top + height), outline=QUIET)
@@ -71,7 +74,7 @@ def _bar(
         draw.line((left + width, y, left + width + 5, y), fill=QUIET)
         draw.text((left + width + 10, y), str(value), fill=INK, font=font, anchor="lm")
     small = ImageFont.load_default(size=14)
-    draw.text((left - 14, top - 17), f"MBF ({MBF_UNIT})", fill=INK, font=small, anchor="lm")
+    draw.text((left - 14, top - 17), f"MBF ({unit})", fill=INK, font=small, anchor="lm")
 
 
 def window(values: F32, heart: Mask | None = None) -> tuple[float, float]:

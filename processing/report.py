@@ -10,6 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,27 @@ from processing.mcaq.series import (
     SeriesResult,
     StudyResult,
 )
+from processing.times import GivenTimes
+from studies.colours import MBF_UNIT
 from studies.dicom.sort import SortedSeries
 from studies.intended_use import INTENDED_USE
+from studies.pace import pace
 
 FORMAT = 1
 
 
 def series_entry(
-    film: SortedSeries, series: Series, result: SeriesResult, more: Sequence[Flag] = ()
+    film: SortedSeries,
+    series: Series,
+    result: SeriesResult,
+    more: Sequence[Flag] = (),
+    input_sha256: str | None = None,
+    given: GivenTimes | None = None,
 ) -> dict[str, Any]:
-    """One entry of ``series``; ``more`` are findings from the reading of the files."""
+    """One entry of ``series``; ``more`` are findings from the reading of the files.
+
+    given: the frame times that stand in for those of the files, if any.
+    """
     times = [float(time) for time in series.times_s]
     findings = [*more, *result.quality]
     return {
@@ -43,9 +55,11 @@ def series_entry(
         "state": film.state,
         "level": film.level,
         "series_uid": film.uid or None,
+        "input_sha256": input_sha256,
         "sop_instance_uids": [frame.sop_instance_uid for frame in film.frames],
         "frame_times_s": times,
-        "time_source": time_source(film),
+        "time_source": time_source(film) if given is None else None,
+        "clock": _clock(film, times, given),
         "frames": [
             {
                 "sop_instance_uid": frame.sop_instance_uid,
@@ -79,6 +93,7 @@ def series_entry(
         "light": _light(quality.light(findings)),
         "motion": None if result.motion is None else _motion(result.motion),
         "seconds": result.seconds,
+        "mbf_unit": _unit(result),
         "pixel_spacing_mm": list(film.frames[0].pixel_spacing_mm or ()) or None,
         "contours": {
             "endocardium": _points(result.endocardium),
@@ -88,6 +103,30 @@ def series_entry(
         "understood": list(film.reasons),
         **_more(result),
     }
+
+
+def _clock(
+    film: SortedSeries, times_s: Sequence[float], given: GivenTimes | None
+) -> dict[str, Any]:
+    """``clock`` of an entry: what told the times, their pace, and what a person gave instead."""
+    found, of_files = pace(times_s), pace(film.times_s)
+    return {
+        "reason": film.clock.reason,
+        "median_interval_s": found and found.median_interval_s,
+        "longest_interval_s": found and found.longest_interval_s,
+        "gaps": found and found.gaps,
+        "missed": found and found.missed,
+        "given": None if given is None else {**asdict(given), "sentence": given.words},
+        "of_files": {
+            "time_source": time_source(film),
+            "median_interval_s": of_files and of_files.median_interval_s,
+        },
+    }
+
+
+def _unit(result: SeriesResult) -> str:
+    """Of flow: an engine that does not say has measured it."""
+    return str(result.parameters.get("mbf_unit", MBF_UNIT))
 
 
 def _light(found: quality.Light) -> dict[str, str]:
@@ -167,13 +206,17 @@ def report(
     series: Sequence[Mapping[str, Any]],
     aif_series: Sequence[Mapping[str, Any]],
     unused: Sequence[tuple[str, str]],
+    about: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The whole of report.json, with nothing in it that JSON does not know."""
+    """The whole of report.json, with nothing in it that JSON does not know.
+
+    about: what else stands among the parameters, beside the protocol's values.
+    """
     whole = {
         "format": FORMAT,
         "engine": {"name": engine[0], "version": engine[1]},
         "intended_use": INTENDED_USE,
-        "parameters": {**result.parameters, "protocol": dict(protocol)},
+        "parameters": {**result.parameters, "protocol": dict(protocol), **(about or {})},
         "light": _study_light(series, len(result.refused)),
         "seconds": dict(seconds),
         "peak_memory_bytes": peak_memory_bytes,
@@ -238,7 +281,7 @@ def write_series(folder: Path, film: SortedSeries, series: Series, result: Serie
     anatomy = result.corrected[used].mean(axis=0)
     title = _called(film.state, film.level)
     heart = result.segmentation > 0
-    render.write_map(folder / "mbf.png", result.mbf, anatomy, heart, title)
+    render.write_map(folder / "mbf.png", result.mbf, anatomy, heart, title, _unit(result))
     pictures = render.film_frames(result.corrected, series.roles, heart)
     render.write_film(folder / "cine.mp4", pictures)
     render.write_poster(folder / "poster.png", pictures, series.roles)

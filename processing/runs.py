@@ -24,7 +24,7 @@ from accounts import audit
 from accounts.models import User
 from corecmr.queue import enqueue
 from processing import states
-from processing.models import Run, RunEvent
+from processing.models import ProtocolVersion, Run, RunEvent
 from studies import access
 from studies.models import Result, StoredFile, Study
 
@@ -42,11 +42,13 @@ def submit(
     *,
     engine: str,
     parameters: Mapping[str, Any] | None = None,
+    protocol: ProtocolVersion | None = None,
     by: User | None,
 ) -> Run:
     """Queue a run and its message in one transaction.
 
     The same request while one is open returns the open one, however often it is pressed.
+    protocol: the version that ``parameters`` are taken from, see ``protocols.parameters``.
     ``by`` is the person who asked; ``None`` is the system, after an upload.
     """
     if by is not None:
@@ -62,8 +64,9 @@ def submit(
         try:
             with transaction.atomic():
                 run = Run.objects.create(
-                    study=study, engine=engine, parameters=wanted, input_key=key, requested_by=by
-                )
+                    study=study, engine=engine, parameters=wanted, protocol_version=protocol,
+                    input_key=key, requested_by=by,
+                )  # fmt: skip
                 RunEvent.objects.create(run=run, after=states.QUEUED)
                 audit.record(by, "run.submit", run, engine=engine)
                 enqueue("run", run.pk)
@@ -73,10 +76,11 @@ def submit(
     raise RunError("This study is being submitted by somebody else. Try again in a moment.")
 
 
-def was_analysed(study: Study, *, engine: str) -> bool:
-    """Whether the engine has a result of these very images, with its usual parameters."""
+def was_analysed(study: Study, *, engine: str, parameters: Mapping[str, Any] | None = None) -> bool:
+    """Whether the engine has a result of these very images with these parameters."""
+    key = _input_key(study, dict(parameters or {}))
     return Run.objects.filter(
-        study=study, engine=engine, input_key=_input_key(study, {}), state=states.SUCCEEDED
+        study=study, engine=engine, input_key=key, state=states.SUCCEEDED
     ).exists()
 
 

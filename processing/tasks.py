@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from corecmr.database import went_away
-from processing import child, outputs, runs
+from processing import child, outputs, protocols, runs
 from processing.models import Pulse, Run
 from studies.models import Study
 
@@ -18,10 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def submit_study(pk: int) -> None:
-    """A study has arrived: analyse it with the engine of record."""
+    """A study has arrived: analyse it with the engine of record and the protocol that fits."""
     study = Study.objects.filter(pk=pk).first()
-    if study is not None and not runs.was_analysed(study, engine=settings.DEFAULT_ENGINE):
-        runs.submit(study, engine=settings.DEFAULT_ENGINE, by=None)
+    if study is None:
+        return
+    engine, choice = settings.DEFAULT_ENGINE, protocols.fitting(study)
+    wanted = protocols.parameters(choice)
+    if not runs.was_analysed(study, engine=engine, parameters=wanted):
+        runs.submit(study, engine=engine, parameters=wanted, protocol=choice.version, by=None)
 
 
 def execute_run(pk: int) -> None:

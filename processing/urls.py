@@ -1,10 +1,10 @@
-"""Addresses of the worklist and of runs."""
+"""Addresses of the worklist, of runs and of protocols."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from processing.views import running, worklist
+from processing.views import protocols, running, worklist
 
 urlpatterns = [
     path("", worklist.home, name="home"),
@@ -13,6 +13,16 @@ urlpatterns = [
     path("studies/<public_id:public_id>/run/submit/", running.submit, name="run_submit"),
     path(
         "studies/<public_id:public_id>/status.json", running.status_json, name="study_status_json"
+    ),
+    path("studies/<public_id:public_id>/run/options/", running.options, name="run_options"),
+    path("protocols/", protocols.index, name="protocols"),
+    path("protocols/new/", protocols.new, name="protocol_new"),
+    path("protocols/<public_id:public_id>/", protocols.show, name="protocol"),
+    path("protocols/<public_id:public_id>/edit/", protocols.edit, name="protocol_edit"),
+    path(
+        "protocols/<public_id:public_id>/versions/<int:number>/",
+        protocols.show,
+        name="protocol_version",
     ),
     path("runs/<public_id:public_id>/cancel/", running.cancel, name="run_cancel"),
 ]

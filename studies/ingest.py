@@ -244,6 +244,7 @@ def _store_study(
             "study_date": parse_date(found.get("study_date") or ""),
             "manufacturer": (scanner.get("manufacturer") or "")[:64],
             "scanner_model": (scanner.get("model") or "")[:64],
+            "scanner_pseudonym": (scanner.get("pseudonym") or "")[:16],
             "field_t": scanner.get("field_t"),
         },
     )

@@ -76,6 +76,15 @@ def make_result(study: Study, *, mbf: float = 1.5) -> Result:
     return result
 
 
+def protocol_content(**changes: object) -> dict[str, object]:
+    """What a version of a protocol holds: one that fits every study, unless it is changed."""
+    return {
+        "name": "Dual sequence", "use": "fitting", "manufacturer": "", "scanner_model": "",
+        "scanner_pseudonym": "", "field_t": None, "input_series": "",
+        "values": {"saturation_time_ms": 105.0}, **changes,
+    }  # fmt: skip
+
+
 def store_source(study: Study, files: Iterable[tuple[str, bytes]]) -> None:
     """Put images into storage as the study's source."""
     for name, data in files:

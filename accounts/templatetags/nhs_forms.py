@@ -31,7 +31,8 @@ _CLASSES = {
 @register.filter
 def widget_kind(field: BoundField) -> str:
     widget = field.field.widget
-    if isinstance(widget, forms.NumberInput):
+    # A decimal number is typed into a text field, so that what is no number is told, not lost.
+    if isinstance(widget, forms.NumberInput) or widget.attrs.get("inputmode") == "decimal":
         return "number"
     return next((kind for cls, kind in _KINDS if isinstance(widget, cls)), "input")
 
@@ -45,7 +46,7 @@ def nhs_widget(field: BoundField) -> SafeString:
         base = "nhsuk-input" if kind in {"password", "number"} else classes
         classes += f" {base}--error"
     attrs: dict[str, object] = {"class": classes, "placeholder": False}
-    if kind == "number":
+    if isinstance(field.field.widget, forms.NumberInput):
         attrs["inputmode"] = "numeric"
     if kind == "textarea":
         attrs["rows"] = 4

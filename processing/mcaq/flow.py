@@ -49,7 +49,7 @@ _SAME_DELAY_S = 0.6
 _OF_PIXELS = 0.15
 #: 90 % of a normal distribution; what model and T1 add whatever the noise, relative; and how much
 #: of what gain and pixels may err is seen: set so that intervals hold the truth of phantoms.
-_Z90, _SYSTEMATIC, _GAIN_SHARE, _PIXELS_SHARE = 1.645, 0.05, 0.5, 0.55
+_Z90, _SYSTEMATIC, _GAIN_SHARE, _PIXELS_SHARE = 1.645, 0.05, 0.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,9 @@ def _segment(one: Series, mbf: float, half: float | None) -> SegmentFlow:
     """A segment with its interval of that half-width; all is unknown where flow is no number."""
     if not np.isfinite(mbf):
         return SegmentFlow(None, None, None, None)
+    if one.acquisition.linear:
+        # A relative number has no interval in units of flow, and no cut.
+        return SegmentFlow(mbf, None, None, None)
     return SegmentFlow(
         mbf=mbf,
         low=None if half is None else max(0.0, mbf - half),

@@ -26,7 +26,7 @@ class InputFunction:
     """times_s, mmol_l: (T,) whole blood.
 
     saturation: share of full signal at the peak. spread: what the gain's uncertainty adds to
-    that of flow, relative.
+    that of flow, relative. t2_star_s: at the peak, where two echoes told it.
     """
 
     times_s: F64
@@ -35,6 +35,7 @@ class InputFunction:
     source: str
     spread: float = 0.0
     flags: tuple[Flag, ...] = ()
+    t2_star_s: float | None = None
 
     @property
     def peak(self) -> float:
@@ -63,6 +64,10 @@ class BloodCurve:
     signal: F64
     before: slice
     pixels: NDArray[np.bool_]
+
+    def of(self, film: NDArray[np.floating]) -> F64:
+        """The same blood's signal (T,) in another film (T, r, c) of the same frames."""
+        return _middle_half(film[:, self.pixels])
 
     @property
     def baseline(self) -> float:
@@ -116,11 +121,15 @@ def blood_curve(film: F32, times_s: F64, cavity: NDArray[np.bool_]) -> BloodCurv
     bright = strength >= np.percentile(strength, 50)
     pixels = np.zeros_like(cavity)
     pixels[chosen] = bright
-    # The middle half of the bright ones: neither a few outliers nor the median's roughness.
-    ordered = np.sort(curves[:, bright], axis=1)
+    return BloodCurve(_middle_half(curves[:, bright]), before, pixels)
+
+
+def _middle_half(curves: NDArray[np.floating]) -> F64:
+    """Mean (T,) of the middle half of (T, P): neither outliers nor the median's roughness."""
+    ordered = np.sort(curves, axis=1)
     quarter = ordered.shape[1] // 4
     signal = ordered[:, quarter : max(quarter + 1, ordered.shape[1] - quarter)].mean(axis=1)
-    return BloodCurve(signal.astype(np.float64), before, pixels)
+    return np.asarray(signal, dtype=np.float64)
 
 
 def from_blood(
@@ -138,8 +147,8 @@ def from_blood(
             Flag(
                 "aif_saturated", "warning",
                 "The blood's signal is close to saturation at its peak: the input function is "
-                "uncertain there, and with it all flow. Use a dual-sequence or dual-bolus scan if "
-                "there is one.",
+                "uncertain there, as a rule too low, which makes all flow too high. Use a "
+                "dual-sequence scan if there is one, or less contrast.",
             )
         )  # fmt: skip
     if gain.source == "usual peak":

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.mcaq import input_function
+from processing.mcaq import input_function, t2_star
 from processing.mcaq import signal as sr
 from processing.mcaq.gain import Gain, estimate
 from processing.mcaq.heart import bolus_image, find_hearts, usable_frames
 from processing.mcaq.input_function import BloodCurve, InputFunction
-from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, LabelArray, Series
+from processing.mcaq.motion import roughness
+from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, FloatArray, LabelArray, Series
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -82,22 +83,28 @@ def _smooth_within(
     return np.asarray(inside / np.maximum(share, 1e-6))
 
 
-def choose(series: Sequence[Series], found: Sequence[Calibrated]) -> list[InputFunction]:
+def choose(
+    series: Sequence[Series], found: Sequence[Calibrated], moved_mm: Sequence[F64]
+) -> list[InputFunction]:
     """The input function of each slice, on that slice's own clock.
+
+    moved_mm: of each slice, (T, 2), how far its frames were moved, row then column.
 
     A given one comes first, then a low-resolution scan's. Else all slices of one state take the
     most basal one's, whose cavity is the largest and holds the least papillary muscle, if their
     own blood shows the same injection; the delay between two slices' clocks is measured.
     """
-    return [_of(n, series, found) for n in range(len(series))]
+    return [_of(n, series, found, moved_mm[n]) for n in range(len(series))]
 
 
-def _of(n: int, series: Sequence[Series], found: Sequence[Calibrated]) -> InputFunction:
+def _of(
+    n: int, series: Sequence[Series], found: Sequence[Calibrated], moved_mm: F64
+) -> InputFunction:
     one, mine = series[n], found[n]
     if one.given_aif is not None:
         return input_function.given(one.given_aif)
     if one.aif is not None:
-        quick = _low_resolution(one.aif, mine.gain.residue)
+        quick = _low_resolution(carried(one.aif, one.times_s, moved_mm), mine.gain.residue)
         if quick is not None:
             return _aligned(quick, mine)[0]
     if one.state == "unknown":
@@ -124,6 +131,37 @@ def _aligned(theirs: InputFunction, mine: Calibrated) -> tuple[InputFunction, fl
     return replace(theirs, times_s=theirs.times_s + best), most
 
 
+def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
+    """A low-resolution film moved as the film it serves was, beat by beat.
+
+    Left as it is where that does not make its blood smoother in time.
+    """
+    nearest = np.abs(np.asarray(aif.times_s)[:, None] - np.asarray(times_s)[None]).argmin(axis=1)
+    by = moved_mm[nearest] / np.asarray(aif.pixel_spacing_mm)
+    film = np.nan_to_num(np.asarray(aif.signal, dtype=np.float32))
+    moved = _shifted(film, by)
+    dynamic = usable_frames(aif)
+    if dynamic.sum() < 3:
+        return aif
+    weight, _ = bolus_image(moved[dynamic], np.asarray(aif.times_s, np.float64)[dynamic])
+    before, after = (
+        roughness(np.sqrt(np.maximum(one, 0)), np.maximum(weight, 0), dynamic)
+        for one in (film, moved)
+    )
+    if after >= before:
+        return aif
+    later = aif.later_echo
+    return replace(aif, signal=moved, later_echo=None if later is None else _shifted(later, by))
+
+
+def _shifted(film: FloatArray, by: F64) -> F32:
+    """Frames (T, r, c) sampled at x + by, ``by`` (T, 2) in pixels."""
+    moved = [
+        ndimage.shift(one, -d, order=1, mode="nearest") for one, d in zip(film, by, strict=True)
+    ]
+    return np.asarray(moved, dtype=np.float32)
+
+
 def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
     """From a dual-sequence scan's quick images; ``None`` if no blood is found in them."""
     dynamic = usable_frames(aif)
@@ -148,6 +186,19 @@ def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
     plain = None
     if pd.any():
         plain = float(np.median(aif.signal[pd].mean(axis=0)[blood.pixels]))
+    shortest_s = None
+    if aif.later_echo is not None and aif.acquisition.later_echo_time_ms is not None:
+        echoes_s = (how.echo_time_s, aif.acquisition.later_echo_time_ms / 1000)
+        decay = t2_star.r2_star(
+            blood.signal, blood.of(aif.later_echo[dynamic]), echoes_s, blood.before
+        )
+        blood = replace(blood, signal=t2_star.undone(blood.signal, decay, how.echo_time_s))
+        if plain is not None:
+            # There is no contrast in the frames before saturation begins.
+            plain *= float(np.exp(how.echo_time_s * np.mean(decay[blood.before])))
+        shortest_s = 1 / max(float(decay[int(blood.signal.argmax())]), 1e-3)
+        how = replace(how, echo_time_s=0.0)
+    if plain is not None:
         plain /= how.proton_density_share()
     gain = estimate(
         how,
@@ -159,4 +210,5 @@ def _low_resolution(aif: Series, residue: float) -> InputFunction | None:
         proton_density_is_sure=how.pd_flip_rad is not None,
         known_residue=residue,
     )
-    return input_function.from_blood(blood, times, gain, how, "low-resolution series")
+    found = input_function.from_blood(blood, times, gain, how, "low-resolution series")
+    return replace(found, t2_star_s=shortest_s)

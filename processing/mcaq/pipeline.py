@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,10 @@ from processing.mcaq import (
     layers,
     motion,
     quality,
+    rim,
     segmentation,
     segments,
+    spleen,
     summary,
 )
 from processing.mcaq import signal as sr
@@ -36,6 +38,8 @@ from processing.mcaq.series import (
 
 ENGINE_NAME = "mcaq"
 ENGINE_VERSION = "0.1.0"
+#: The unit of flow where signal was taken as proportional to contrast.
+RELATIVE = "relative"
 
 Progress = Callable[[str, float], None]
 F32 = NDArray[np.float32]
@@ -78,8 +82,13 @@ def analyse(
     is told the stage ("motion", "segmentation", "flow") and the fraction done, 0 to 1.
 
     Parameters: ``model`` makes maps and segments ("exchange"); ``models`` are computed for the
-    segments besides (none; see ``kinetics.names``). Raises UnknownModel.
+    segments besides (none; see ``kinetics.names``); ``concentration`` is told from signal by the
+    sequence's "model" (the usual way), or taken as "linear" with it: then all flow is relative,
+    without interval and mark of ischaemia. Raises UnknownModel, UnknownConcentration.
     """
+    linear = _is_linear(parameters.get("concentration"))
+    if linear:
+        series = [_taken_as_linear(one) for one in series]
     model, others = names.of_flow(parameters.get("model")), names.named(parameters.get("models"))
     seconds = {"motion": 0.0, "segmentation": 0.0, "flow": 0.0}
     refused: list[SeriesRefusal] = []
@@ -113,7 +122,9 @@ def analyse(
     seconds["segmentation"], clock = time.perf_counter() - clock, time.perf_counter()
 
     results = []
-    chosen = inputs.choose([item.series for item in work], calibrated)
+    chosen = inputs.choose(
+        [item.series for item in work], calibrated, [_moved_mm(item) for item in work]
+    )
     for number, item in enumerate(work):
         progress("flow", 0.75 + 0.25 * number / len(work))
         results.append(_result(item, calibrated[number], chosen[number], model, others))
@@ -122,8 +133,9 @@ def analyse(
     ran = [item.series for item in work]
     told = summary.of_study(
         [(one.state, one.level, result.segments) for one, result in zip(ran, results, strict=True)],
-        flow.ISCHAEMIA_CUT,
+        None if linear else flow.ISCHAEMIA_CUT,
     )
+    told = summary.with_spleen(told, spleen.switch_off(_views(work, calibrated, chosen)))
     return StudyResult(
         series=tuple(summary.with_findings(results, ran, told)),
         refused=tuple(refused),
@@ -131,7 +143,8 @@ def analyse(
         seconds=seconds,
         parameters={
             "model": model,
-            "ischaemia_cut_ml_per_min_per_g": flow.ISCHAEMIA_CUT,
+            "ischaemia_cut_ml_per_min_per_g": None if linear else flow.ISCHAEMIA_CUT,
+            **({"concentration": "linear", "unit": RELATIVE} if linear else {}),
             **({"models": list(others)} if others else {}),
         },
         model_reserve={
@@ -140,6 +153,40 @@ def analyse(
         },
         summary=told.content,
     )
+
+
+class UnknownConcentration(ValueError):
+    """Concentration is not told in that way; the text says in which ways it is."""
+
+
+def _is_linear(asked: object) -> bool:
+    if asked not in (None, "model", "linear"):
+        raise UnknownConcentration(
+            f"Concentration cannot be told by {asked!r}. Choose from model, linear."
+        )
+    return asked == "linear"
+
+
+def _taken_as_linear(one: Series) -> Series:
+    acquisition = replace(one.acquisition, linear=True)
+    aif = None if one.aif is None else _taken_as_linear(one.aif)
+    return replace(one, acquisition=acquisition, aif=aif)
+
+
+def _views(
+    work: Sequence[_Work],
+    calibrated: Sequence[inputs.Calibrated],
+    chosen: Sequence[input_function.InputFunction],
+) -> list[spleen.View]:
+    views = []
+    for item, found, aif in zip(work, calibrated, chosen, strict=True):
+        assert item.heart is not None and item.used is not None  # noqa: S101, PT018
+        seen = spleen.view(
+            item.series, item.used, found.blood.before, aif, found.gain.residue, item.heart
+        )
+        if seen is not None:
+            views.append(seen)
+    return views
 
 
 _NO_HEART = (
@@ -226,6 +273,14 @@ def _draw(item: _Work) -> None:
     item.seconds += time.perf_counter() - started
 
 
+def _moved_mm(item: _Work) -> NDArray[np.float64]:
+    """How far each frame's heart was moved, (T, 2) mm, row then column."""
+    assert item.motion is not None and item.anatomy is not None  # noqa: S101, PT018
+    heart = np.isin(item.anatomy.labels, (MYOCARDIUM, LV_BLOOD))
+    pixels = item.motion.displacement[:, :, heart].mean(axis=2)
+    return np.asarray(pixels * np.asarray(item.series.pixel_spacing_mm), dtype=np.float64)
+
+
 def _calibrated(item: _Work) -> inputs.Calibrated:
     """What the slice's signal means. Raises NotFound if its blood saw no passage of contrast."""
     assert item.anatomy is not None and item.motion is not None and item.used is not None  # noqa: S101, PT018
@@ -264,15 +319,22 @@ def _result(
         tried=motion.STAGES,
         stages=item.motion.stages,
     )
+    edge = rim.find(
+        item.motion.corrected, np.asarray(one.times_s, dtype=np.float64), found.aif_mmol_l,
+        anatomy.labels, aha, used, segments.numbers_of(one.level),
+    )  # fmt: skip
+    edge_flag = rim.finding(edge)
     in_wall = evidence.blood_in_wall(item.motion.corrected, anatomy.labels, used)
     heart_pixels = int(np.isin(anatomy.labels, (MYOCARDIUM, LV_BLOOD)).sum())
     flags: list[Flag] = [
         *quality.of_time(one),
         *quality.of_motion(one, moved, item.dynamic, used, heart_pixels),
         *quality.of_wall(in_wall),
-        *quality.of_flow(one.state, found.segments),
+        *([] if edge_flag is None else [edge_flag]),
+        *([quality.RELATIVE_FLOW] if how.linear else quality.of_flow(one.state, found.segments)),
         *quality.of_anatomy(one, anatomy, told, item.heart.confidence if item.heart else 0.0),
-        *quality.of_input(one, aif),
+        *quality.of_input(one, aif, relative=how.linear),
+        *quality.of_baseline(len(range(*calibrated.blood.before.indices(int(used.sum()))))),
         *how.assumed,
     ]
     start = (item.window[0].start, item.window[1].start)
@@ -286,7 +348,9 @@ def _result(
         segmentation=anatomy.labels,
         aha=aha,
         mbf=found.mbf,
-        aif_mmol_l=np.where(sr.frames_of(one.roles, "dynamic"), found.aif_mmol_l, np.nan),
+        aif_mmol_l=np.where(
+            sr.frames_of(one.roles, "dynamic") & (not how.linear), found.aif_mmol_l, np.nan
+        ),
         used=used,
         reasons=tuple(item.reasons or ()),
         mbf_global=float(np.mean(known)) if known else None,
@@ -297,15 +361,22 @@ def _result(
         epicardium=anatomy.epicardium + shift,
         parameters={
             "aif_source": aif.source,
-            "aif_peak_mmol_l": aif.peak,
-            "aif_saturation": aif.saturation,
+            "aif_peak_mmol_l": None if how.linear else aif.peak,
+            "aif_saturation": None if how.linear else aif.saturation,
+            "aif_t2_star_ms": None if aif.t2_star_s is None else aif.t2_star_s * 1000,
             "gain_source": calibrated.gain.source,
-            "contrast_before_mmol_l": calibrated.gain.residue,
+            "contrast_before_mmol_l": None if how.linear else calibrated.gain.residue,
             "motion_stages": list(item.motion.stages),
             "roughness_before": item.motion.roughness[0],
             "roughness_after": item.motion.roughness[1],
             "blood_in_wall": in_wall,
+            "dark_inner_edge": list(edge.dark),
+            "dark_rim": list(edge.artefact),
             "saturation_time_ms": how.saturation_time_s * 1000,
+            "mbf_unit": RELATIVE if how.linear else "ml/min/g",
+            "sequence": one.acquisition.sequence,
+            "field_t": how.field_t,
+            "agent": one.acquisition.agent,
             "relaxivity_l_per_mmol_s": how.relaxivity,
             "t1_blood_ms": how.t1_blood_s * 1000,
             "t1_myocardium_ms": how.t1_muscle_s * 1000,
@@ -313,7 +384,10 @@ def _result(
             "pulses_to_centre": how.pulses_to_centre,
         },
         motion=moved,
-        models=found.models,
+        models={
+            name: replace(told, unit=RELATIVE) if how.linear else told
+            for name, told in found.models.items()
+        },
         spread=found.spread,
         endo_epi=layers.endo_epi(found.mbf, aha, anatomy.labels, found.segments),
     )

@@ -35,6 +35,8 @@ _MOST_FLOW, _MOST_REST_FLOW = 6.5, 3.5
 _LONGEST_GAP = 2.5
 #: Muscle must have taken up the first pass before its flow can be told from its volume.
 _ENOUGH_AFTER_PEAK_S = 15.0
+#: Frames before contrast: fewer leave its level to the noise of one or two pictures.
+_ENOUGH_BEFORE = 3
 
 
 def of_time(one: Series) -> list[Flag]:
@@ -273,6 +275,15 @@ def of_anatomy(
     return flags
 
 
+#: Said of every series whose signal was taken as proportional to contrast.
+RELATIVE_FLOW = Flag(
+    "relative_flow", "warning",
+    "Signal was taken as proportional to contrast, as was asked for: the numbers are relative. "
+    "They are no flow in ml/min/g, have no interval, and are not to be compared with cuts or other "
+    "studies.",
+)  # fmt: skip
+
+
 def of_wall(share: float | None) -> list[Flag]:
     """Blood in the drawn muscle: ``share`` of its pixels, ``None`` where that is not known."""
     if share is None or share <= _SOME_BLOOD:
@@ -311,9 +322,26 @@ def of_flow(state: State, segments: Mapping[int, SegmentFlow]) -> list[Flag]:
     ]  # fmt: skip
 
 
-def of_input(one: Series, aif: InputFunction) -> list[Flag]:
-    """Findings about the input function, and whether the film goes on long enough after it."""
-    flags = list(aif.flags)
+def of_baseline(frames: int) -> list[Flag]:
+    """frames: how many before contrast reaches the left ventricle were read."""
+    if frames >= _ENOUGH_BEFORE:
+        return []
+    return [
+        Flag(
+            "no_baseline", "warning",
+            "Contrast comes in the first frames of the film, so that there is hardly a picture "
+            "before it to compare with: flow is uncertain. Check that the film's start was "
+            "exported.",
+        )
+    ]  # fmt: skip
+
+
+def of_input(one: Series, aif: InputFunction, *, relative: bool = False) -> list[Flag]:
+    """Findings about the input function, and whether the film goes on long enough after it.
+
+    relative: its height means nothing.
+    """
+    flags = [] if relative else list(aif.flags)
     peak_s = float(aif.times_s[int(np.nanargmax(aif.mmol_l))])
     after_s = float(one.times_s[-1]) - peak_s
     if after_s < _ENOUGH_AFTER_PEAK_S:
@@ -325,6 +353,8 @@ def of_input(one: Series, aif: InputFunction) -> list[Flag]:
                 "is uncertain: check that the whole film was exported.",
             )
         )  # fmt: skip
+    if relative:
+        return flags
     if aif.peak < 1.0:
         flags.append(
             Flag(

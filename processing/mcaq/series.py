@@ -29,7 +29,10 @@ class Acquisition:
     """What is known of the sequence; ``None`` is "not known", never a default.
 
     Times in ms, angles in degrees, field in tesla, relaxivity in l/mmol/s.
-    ``saturation_time_ms`` runs from the saturation pulse to the k-space centre.
+    ``saturation_time_ms`` runs from the saturation pulse to the k-space centre. agent: the
+    contrast agent, one of ``signal.RELAXIVITIES``; a given relaxivity goes before it.
+    later_echo_time_ms: of ``Series.later_echo``. linear: signal is taken as proportional to
+    contrast, so that flow is only relative.
     """
 
     sequence: Literal["flash", "bssfp"] | None = None
@@ -45,6 +48,9 @@ class Acquisition:
     t1_blood_ms: float | None = None
     haematocrit: float | None = None
     tissue_density_g_per_ml: float | None = None
+    agent: str | None = None
+    later_echo_time_ms: float | None = None
+    linear: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Series:
     level_is_assumed: the level was not told by the geometry (one slice alone).
     mirrored: the picture shows the heart from its base, left and right the other way round.
     aif: the low-resolution series that serves this one, if the study has any.
+    later_echo: (T, rows, cols) signal of the same frames at a later echo, if there is one.
     """
 
     uid: str
@@ -90,6 +97,7 @@ class Series:
     aif: Series | None = None
     given_contours: GivenContours | None = None
     given_aif: GivenInputFunction | None = None
+    later_echo: FloatArray | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from processing.mcaq import spleen
 from processing.mcaq.segments import TERRITORIES
 from processing.mcaq.series import Flag, SegmentFlow, Series, SeriesResult
 
@@ -23,6 +24,7 @@ _ALL = tuple(range(1, 17))
 _ALIKE = 1.33
 _STATES = ("stress", "rest", "unknown")
 _NO_SERIES = "There is no {} series."
+_RELATIVE = "Flow is relative here, and not to be compared with a cut."
 _NO_SEGMENT = "No segment of it is known."
 
 Flows = Mapping[int, float]
@@ -38,14 +40,15 @@ class Summary:
 
 
 def of_study(
-    series: Iterable[tuple[str, str, Mapping[int, SegmentFlow]]], cut_ml_per_min_per_g: float
+    series: Iterable[tuple[str, str, Mapping[int, SegmentFlow]]], cut_ml_per_min_per_g: float | None
 ) -> Summary:
     """The numbers of series given as state, level and segments by AHA number.
 
     For each state that is there, and for stress and rest in any case: ``global``, ``territories``
     and ``levels``, each with ``mbf`` (ml/min/g), ``segments`` (how many it rests on), ``of`` and
     ``reason``. ``reserve`` likewise, as ``mpr``: mean stress over mean rest of the segments that
-    are known in both. ``ischaemic_burden`` and ``uniformly_low``: see their functions.
+    are known in both. ``ischaemic_burden`` and ``uniformly_low``: see their functions. Without a
+    cut, as for relative numbers, nothing is said of them.
     """
     flows: dict[str, dict[int, float]] = {}
     for state, _, segments in series:
@@ -59,6 +62,13 @@ def of_study(
         if state in flows or state != "unknown"
     }
     content["reserve"] = _parts(partial(_reserve, flows))
+    if cut_ml_per_min_per_g is None:
+        content["ischaemic_burden"] = {
+            "segments": None, "of": len(flows.get("stress", ())), "percent": None,
+            "cut_ml_per_min_per_g": None, "source": None, "reason": _RELATIVE,
+        }  # fmt: skip
+        content["uniformly_low"] = {"value": None, "reason": _RELATIVE}
+        return Summary(content, ())
     content["ischaemic_burden"] = burden(flows.get("stress"), cut_ml_per_min_per_g)
     low, finding = uniformly_low(flows.get("stress"), cut_ml_per_min_per_g)
     content["uniformly_low"] = low
@@ -75,6 +85,19 @@ def with_findings(
         else result
         for one, result in zip(series, results, strict=True)
     ]
+
+
+def with_spleen(told: Summary, found: spleen.SwitchOff) -> Summary:
+    """``told`` with ``splenic_switch_off``: the spleen's uptake at stress over that at rest as
+    ``ratio``, from how many ``slices``, and the finding that it did not fall."""
+    content = told.content | {
+        "splenic_switch_off": {
+            "ratio": found.ratio, "slices": found.slices, "reason": found.reason,
+            "cut": spleen.STILL_ON, "source": spleen.CUT_SOURCE,
+        }
+    }  # fmt: skip
+    flag = spleen.finding(found)
+    return Summary(content, told.findings if flag is None else (*told.findings, flag))
 
 
 def burden(stress: Flows | None, cut: float) -> Told:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from accounts.person import person
-from processing import runs, states
+from processing import protocols, runs, states
 from processing.engines import engine_names
+from processing.forms import TimesForm
 from processing.models import Run
 from studies import access
 from studies.models import Study
@@ -30,14 +34,22 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
         response = HttpResponse(status=204)
         response["HX-Refresh"] = "true"
         return response
-    context = {
-        "run": run,
-        "study": study,
-        "may_run": access.may(person(request), "run", study),
+    may_run = access.may(person(request), "run", study)
+    context = {"run": run, "study": study, "may_run": may_run}
+    if may_run and not (run and run.is_open):
+        context |= _choices(study)
+    return render(request, "processing/run_card.html", context)
+
+
+def _choices(study: Study) -> dict[str, Any]:
+    """What may be chosen for an analysis: engine, protocol, and times where there is a result."""
+    return {
         "engines": engine_names(),
         "default_engine": settings.DEFAULT_ENGINE,
+        "protocols": list(protocols.of_trust(study)),
+        "fitting": protocols.fitting(study),
+        "may_give_times": study.results.exists(),
     }
-    return render(request, "processing/run_card.html", context)
 
 
 @require_GET
@@ -76,15 +88,52 @@ def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_POST
 def submit(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
+    access.require(person(request), "run", study)
+    choice = protocols.named(study, request.POST.get("protocol", ""))
+    _start(request, study, choice)
+    return redirect("study", study.public_id)
+
+
+def _start(
+    request: HttpRequest,
+    study: Study,
+    choice: protocols.Choice,
+    times: Mapping[str, Any] | None = None,
+) -> None:
     engine = request.POST.get("engine") or settings.DEFAULT_ENGINE
     if engine not in engine_names():
         messages.error(request, _("That engine is not installed here. Choose one of the list."))
-        return redirect("study", study.public_id)
+        return
     try:
-        runs.submit(study, engine=engine, by=person(request))
+        runs.submit(
+            study,
+            engine=engine,
+            parameters=protocols.parameters(choice, times),
+            protocol=choice.version,
+            by=person(request),
+        )
     except runs.RunError as error:
         messages.error(request, str(error))
-    return redirect("study", study.public_id)
+
+
+@require_http_methods(["GET", "POST"])
+def options(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Analyse again with another protocol or other times for the frames."""
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    access.require(user, "run", study)
+    result = study.results.first()
+    series = result.report["series"] if result else []
+    form = TimesForm(request.POST or None, series=series)
+    if request.method == "POST" and form.is_valid():
+        choice = protocols.named(study, form.cleaned_data["protocol"])
+        _start(request, study, choice, form.times)
+        return redirect("study", study.public_id)
+    asked = request.POST.get("protocol", "")
+    context = {"study": study, "form": form, "asked": asked, **_choices(study)}
+    if request.POST.get("engine") in context["engines"]:
+        context["default_engine"] = request.POST["engine"]
+    return render(request, "processing/run_options.html", context)
 
 
 @require_POST

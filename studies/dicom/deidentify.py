@@ -29,10 +29,11 @@ from studies.dicom.frames import (
     patient_of,
     philips_number,
 )
-from studies.dicom.labels import controlled, controlled_sequence
+from studies.dicom.labels import agent_of, controlled, controlled_sequence
 from studies.dicom.quiet import quiet
 from studies.dicom.read import decode_pixels
 from studies.intended_use import INTENDED_USE
+from studies.scanners import MAKERS, MODELS
 
 IMPLEMENTATION_CLASS_UID = UID("2.25.281474976710656000000000000000000001")
 METHOD = "CoreCMR allow-list; PS3.15 Annex E basic profile, dates shifted"
@@ -245,30 +246,7 @@ _CODE_WORDS = frozenset(
         "MR",
     ]
 )
-_VENDORS = (
-    ("SIEMENS", "SIEMENS"),
-    ("GE ", "GE MEDICAL SYSTEMS"),
-    ("PHILIPS", "Philips"),
-    ("CANON", "CANON"),
-    ("TOSHIBA", "TOSHIBA"),
-    ("UIH", "UIH"),
-    ("UNITED IMAGING", "UIH"),
-    ("HITACHI", "HITACHI"),
-)
-_MODELS = re.compile(
-    r"\b(Avanto|Aera|Espree|Sola|Altea|Amira|Symphony|Sonata|Skyra|Trio|TrioTim|Verio|Prisma|"
-    r"Vida|Lumina|Biograph_mMR|Free\.Max|Achieva|Intera|Ingenia|Ambition|Elition|SIGNA|Signa|"
-    r"GENESIS_SIGNA|Optima|Discovery|Artist|Premier|Voyager|Vantage|Titan|Galan|Orian)\b"
-)
-_AGENTS = (
-    ("gadobutrol", re.compile(r"gadobutrol|gadovist|gadavist", re.IGNORECASE)),
-    ("gadoterate", re.compile(r"gadoter[ia]|dotarem|clariscan|gd-?dota", re.IGNORECASE)),
-    ("gadoteridol", re.compile(r"gadoteridol|prohance", re.IGNORECASE)),
-    ("gadobenate", re.compile(r"gadobenate|multihance", re.IGNORECASE)),
-    ("gadopentetate", re.compile(r"gadopentet|magnevist", re.IGNORECASE)),
-    ("gadodiamide", re.compile(r"gadodiamide|omniscan", re.IGNORECASE)),
-    ("gadopiclenol", re.compile(r"gadopiclenol|elucirem|vueway", re.IGNORECASE)),
-)
+_MODELS = re.compile(rf"\b({'|'.join(re.escape(name) for name in MODELS)})\b")
 _PROFILE_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
@@ -429,7 +407,7 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     clean.ReferringPhysicianName = ""
     clean.StudyID = ""
     vendor = str(source.get("Manufacturer") or "").upper()
-    clean.Manufacturer = next((ours for start, ours in _VENDORS if vendor.startswith(start)), "")
+    clean.Manufacturer = next((ours for start, ours in MAKERS if vendor.startswith(start)), "")
     model = _MODELS.search(str(source.get("ManufacturerModelName") or ""))
     if model is not None:
         clean.ManufacturerModelName = model[1]
@@ -438,8 +416,7 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
         clean.DeviceSerialNumber = pseudonyms.scanner(serial)
     agent = str(source.get("ContrastBolusAgent") or "")
     if agent:
-        found = (ours for ours, pattern in _AGENTS if pattern.search(agent))
-        clean.ContrastBolusAgent = next(found, "gadolinium")
+        clean.ContrastBolusAgent = agent_of(agent) or "gadolinium"
     name = source.get("SequenceName") or source.get("PulseSequenceName")
     sequence = controlled_sequence(str(name or ""))
     if sequence:

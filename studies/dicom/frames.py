@@ -13,7 +13,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from studies.dicom.labels import controlled, controlled_sequence
+from studies.dicom.labels import agent_of, controlled, controlled_sequence
 from studies.dicom.quiet import quiet
 
 Vector = tuple[float, ...]
@@ -81,6 +81,7 @@ class Frame:
     slope: float
     intercept: float
     scale_slope: float | None
+    agent: str | None = None
 
 
 @quiet
@@ -165,6 +166,7 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         slope=number(get("RescaleSlope")) or 1.0,
         intercept=number(get("RescaleIntercept")) or 0.0,
         scale_slope=private(PHILIPS_SCALE_SLOPE),
+        agent=agent_of(text("ContrastBolusAgent")),
     )
 
 

@@ -93,6 +93,7 @@ def _facts(clean: pydicom.Dataset) -> dict[str, Any]:
         "scanner": {
             "manufacturer": str(clean.get("Manufacturer") or ""),
             "model": str(clean.get("ManufacturerModelName") or ""),
+            "pseudonym": str(clean.get("DeviceSerialNumber") or ""),
             "field_t": tesla / 10000 if tesla is not None and tesla > 100 else tesla,
         },
     }

@@ -25,6 +25,15 @@ _SLICES: tuple[tuple[SliceWord, re.Pattern[str]], ...] = (
 _BALANCED = re.compile(r"tfi|trufi|fisp|fiesta|bffe|b-?tfe|bssfp", re.IGNORECASE)
 _SPOILED = re.compile(r"tfl|flash|fl[23]d|fgre|spgr|tfe|ffe", re.IGNORECASE)
 _SHOT = re.compile(r"_(\d{1,3})$")
+_AGENTS = (
+    ("gadobutrol", re.compile(r"gadobutrol|gadovist|gadavist", re.IGNORECASE)),
+    ("gadoterate", re.compile(r"gadoter[ia]|dotarem|clariscan|gd-?dota", re.IGNORECASE)),
+    ("gadoteridol", re.compile(r"gadoteridol|prohance", re.IGNORECASE)),
+    ("gadobenate", re.compile(r"gadobenate|multihance", re.IGNORECASE)),
+    ("gadopentetate", re.compile(r"gadopentet|magnevist", re.IGNORECASE)),
+    ("gadodiamide", re.compile(r"gadodiamide|omniscan", re.IGNORECASE)),
+    ("gadopiclenol", re.compile(r"gadopiclenol|elucirem|vueway", re.IGNORECASE)),
+)
 _CORRECTED = re.compile(r"moco|motion.?corr|_mc(?![a-z])", re.IGNORECASE)
 
 
@@ -38,6 +47,11 @@ def state_of(text: str) -> State:
 
 def is_aif(text: str) -> bool:
     return bool(_AIF.search(text))
+
+
+def agent_of(text: str) -> str | None:
+    """The contrast agent by the name of its substance, whatever its brand; ``None`` if unknown."""
+    return next((name for name, pattern in _AGENTS if pattern.search(text)), None)
 
 
 def is_corrected(text: str) -> bool:

@@ -41,6 +41,7 @@ class Study(models.Model):
     study_date = models.DateField(null=True, blank=True)
     manufacturer = models.CharField(max_length=64, blank=True)
     scanner_model = models.CharField(max_length=64, blank=True)
+    scanner_pseudonym = models.CharField(max_length=16, blank=True)
     field_t = models.FloatField(null=True, blank=True)
     research_permission = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now)

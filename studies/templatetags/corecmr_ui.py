@@ -69,6 +69,23 @@ def pretty_key(key: str) -> str:
     return str(key).replace("_", " ")
 
 
+_UNITS = (
+    ("_l_per_mmol_s", "l/mmol/s"), ("_mmol_per_kg", "mmol/kg"), ("_g_per_ml", "g/ml"),
+    ("_ms", "ms"), ("_deg", "degrees"), ("_s", "s"), ("_t", "T"),
+)  # fmt: skip
+
+
+@register.filter
+def key_with_unit(key: str) -> str:
+    """A protocol's key in words: ``aif.saturation_time_ms`` becomes "input series: … (ms)"."""
+    before, _, name = key.rpartition(".")
+    for end, unit in _UNITS:
+        if name.endswith(end):
+            name = f"{name.removesuffix(end)} ({unit})"
+            break
+    return ("input series: " if before else "") + name.replace("_", " ")
+
+
 @register.filter
 def any_open(studies: Iterable[Mapping[str, Any]]) -> bool:
     """Whether the latest run of any row of the worklist is still open."""

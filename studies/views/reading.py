@@ -16,6 +16,7 @@ from accounts.person import person
 from studies import access, archive, media, numbers
 from studies.models import Result, Share, StoredFile, Study
 from studies.models.studies import Level, State
+from studies.pace import DOUBTS_OF_TIME, pace
 
 AHA_NAMES = {
     1: _("Basal anterior"),
@@ -76,6 +77,7 @@ def _result_context(result: Result) -> dict[str, Any]:
         "light": result.report.get("light"),
         "unused": result.report.get("unused") or [],
         "provenance": _provenance(result),
+        "protocol": _protocol(result),
         "files": [stored for stored in files if stored.kind != StoredFile.Kind.POSTER],
     }
 
@@ -122,8 +124,43 @@ def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> di
         # Results of earlier versions have none of these.
         "light": entry.get("light"),
         "motion": _motion(entry),
+        "times": _times(entry),
         "displacement": files.get((folder, "motion.png")),
         "strip": files.get((folder, "strip.png")),
+    }
+
+
+def _times(entry: dict[str, Any]) -> dict[str, Any]:
+    """What told the times of the frames, their pace, and what puts them in doubt."""
+    # Results of earlier versions have no clock, but the times themselves.
+    clock = entry.get("clock") or {}
+    return {
+        "source": entry["time_source"],
+        "reason": clock.get("reason"),
+        "given": clock.get("given"),
+        "of_files": clock.get("of_files"),
+        "pace": pace(entry["frame_times_s"]),
+        "doubts": [flag["sentence"] for flag in entry["quality"] if flag["flag"] in DOUBTS_OF_TIME],
+    }
+
+
+def _protocol(result: Result) -> dict[str, Any]:
+    """Which protocol a result was made with, its values, and what had to be assumed."""
+    parameters = result.report.get("parameters") or {}
+    values = dict(parameters.get("protocol") or {})
+    aif = values.pop("aif", None) or {}
+    told = {**values, **{f"aif.{key}": value for key, value in aif.items()}}
+    assumed = [
+        flag["sentence"]
+        for entry in result.report["series"]
+        for flag in entry["quality"]
+        if flag["flag"].startswith("assumed_")
+    ]
+    return {
+        "version": parameters.get("protocol_version"),
+        "tie": parameters.get("protocol_tie"),
+        "values": [(key, f"{v:g}" if isinstance(v, float) else v) for key, v in told.items()],
+        "assumed": list(dict.fromkeys(assumed)),
     }
 
 
@@ -191,15 +228,24 @@ def _quality(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _provenance(result: Result) -> dict[str, Any]:
     report = result.report
+    apart = {"protocol", "protocol_version", "protocol_tie"}  # told by themselves
     return {
         "engine": result.engine,
         "version": result.engine_version,
         "created_at": result.created_at,
         "number": result.number,
         "seconds": (report.get("seconds") or {}).get("total"),
-        "time_sources": sorted({entry["time_source"] or "unknown" for entry in report["series"]}),
-        "parameters": result.parameters,
+        "time_sources": sorted({_told_by(entry) for entry in report["series"]}),
+        "parameters": {k: v for k, v in result.parameters.items() if k not in apart},
     }
+
+
+def _told_by(entry: dict[str, Any]) -> str:
+    given = (entry.get("clock") or {}).get("given")
+    if given:
+        words = _("given by a person") if given["by"] == "person" else _("given by the protocol")
+        return str(words)
+    return str(entry["time_source"] or _("unknown"))
 
 
 @require_safe

@@ -24,9 +24,9 @@ def held(user: User) -> set[str]:
 def test_roles_of_one_person_add_up():
     trust = make_trust()
     user = make_user(trust)
-    assert held(user) == {"read_studies", "upload", "run", "share"}
+    assert held(user) == {"read_studies", "upload", "run", "share", "protocols"}
     Membership.objects.create(user=user, trust=trust, role=Role.RESEARCHER)
-    assert held(user) == {"read_studies", "upload", "run", "share", "research"}
+    assert held(user) == {"read_studies", "upload", "run", "share", "protocols", "research"}
 
 
 def test_each_role_has_what_it_is_for_and_administrators_no_patients():
@@ -54,7 +54,18 @@ def test_administrators_have_permissions_for_people_alone():
     assert user.has_perms(["accounts.view_user", "accounts.change_trust"])
     for model in ("studies.view_study", "processing.view_run", "django_q.view_ormq"):
         assert not user.has_perm(model)
-        assert not user.has_module_perms(model.split(".")[0])
+    for app in ("studies", "django_q"):
+        assert not user.has_module_perms(app)
+
+
+def test_administrators_look_at_protocols_and_change_none():
+    user = make_administrator()
+    assert user.has_perm("processing.view_protocolversion")
+    for verb in ("add", "change", "delete"):
+        assert not user.has_perm(f"processing.{verb}_protocolversion")
+    consultant = make_user(make_trust())
+    assert not consultant.has_perm("processing.view_protocolversion")
+    assert not consultant.has_module_perms("processing")
 
 
 def test_only_administrators_belong_to_no_trust():

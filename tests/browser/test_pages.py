@@ -35,6 +35,9 @@ PAGES = {
     "upload": ("consultant", "{upload}"),
     "study": ("consultant", "{study}"),
     "share": ("consultant", "{study}share/"),
+    "analyse again": ("consultant", "{study}run/options/"),
+    "protocols": ("consultant", "/protocols/"),
+    "new protocol": ("consultant", "/protocols/new/"),
 }
 DESK, TELEPHONE = 1280, 390
 #: A window of 1280 pixels at 400 %, see WCAG 2.2, 1.4.10 (reflow).

@@ -123,6 +123,29 @@ def test_the_form_works_without_javascript(open_page: OpenPage, folder, analysed
     assert page.locator("video[data-cine][controls]").count() == 6
 
 
+def test_a_protocol_is_written_and_chosen_without_javascript(open_page: OpenPage, analysed):
+    page = open_page("consultant", script=False)
+    page.goto("/protocols/")
+    page.get_by_role("button", name="Add a protocol").click()
+    page.get_by_label("Name").fill("Written without a script")
+    page.get_by_label("Only when a person chooses it").check()
+    page.get_by_label("Haematocrit").fill("42")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("Haematocrit: 42 cannot be right")
+    page.get_by_label("Haematocrit").fill("0.42")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="Written without a script")).to_be_visible()
+    page.goto(f"{analysed['study']}run/options/")
+    page.get_by_label("Protocol").select_option(label="Written without a script, version 1")
+    page.get_by_label("All slices, rest: One frame every (s)").fill("0.05")
+    page.get_by_role("button", name="Analyse again").click()
+    expect(page.get_by_role("alert")).to_contain_text("All slices, rest: one frame every (s): 0.05")
+    # What was chosen is still there.
+    expect(page.get_by_label("Protocol").locator("option:checked")).to_have_text(
+        "Written without a script, version 1"
+    )
+
+
 def tab_to(page: Page, selector: str, *, back: bool = False) -> None:
     """Press Tab until the control has the focus, as somebody would who sees where it is."""
     for _ in range(MOST_TABS):

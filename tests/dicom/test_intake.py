@@ -77,7 +77,9 @@ def test_a_study_with_bad_files_beside_it(tmp_path):
     (study,) = manifest["studies"]
     assert study["study_uid"].startswith("2.25.")
     assert study["patient"] == {"sex": "", "age_years": None}
-    assert study["scanner"] == {"manufacturer": "SIEMENS", "model": "", "field_t": 1.5}
+    assert study["scanner"] == {
+        "manufacturer": "SIEMENS", "model": "", "pseudonym": "", "field_t": 1.5,
+    }  # fmt: skip
     assert study["study_date"] < "2024-05-14"
     basal, mid = study["series"]
     assert (basal["state"], basal["level"], basal["role"]) == ("stress", "basal", "perfusion")

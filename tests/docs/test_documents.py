@@ -47,9 +47,12 @@ CONTRACT = {
 #: Keys that were added to it, and that README.md names.
 ADDED = {
     "intended_use", "serves", "light", "colour", "motion", "displacement_mm", "folds", "roughness",
-    "before", "after", "overlap", "stages",
-    "summary", "ischaemic_burden", "uniformly_low", "model_reserve",
+    "before", "after", "overlap", "stages", "input_sha256",
+    "clock", "longest_interval_s", "median_interval_s", "gaps", "missed", "given", "of_files",
+    "protocol", "protocol_version", "summary", "ischaemic_burden", "uniformly_low",
+    "splenic_switch_off", "model_reserve",
     "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",
+    "mbf_unit",
 }  # fmt: skip
 OUTPUT_FILES = {
     "mbf.npy", "segmentation.npy", "aha.npy", "corrected.npy", "displacement.npy", "aif.csv",
@@ -303,7 +306,13 @@ def test_keys_beyond_the_contract_are_in_the_report_too(content):
     assert set(content) >= {"intended_use", "light", "summary", "model_reserve"}
     assert set(content["light"]) == {"colour", "sentence"}
     assert set(content["summary"]) >= {"ischaemic_burden", "uniformly_low"}
-    assert set(content["series"][0]) >= {"light", "motion", "endo_epi", "models", "spread"}
+    assert set(content["series"][0]) >= {
+        "light", "motion", "clock", "endo_epi", "models", "spread",
+    }  # fmt: skip
+    assert set(content["series"][0]["clock"]) >= {
+        "reason", "median_interval_s", "longest_interval_s", "gaps", "missed", "given", "of_files",
+    }  # fmt: skip
+    assert set(content["parameters"]) >= {"protocol"}
     assert set(content["series"][0]["models"]["fermi"]) >= {"unit", "segments", "global"}
     assert "ratio" in content["series"][0]["endo_epi"]["7"]
     assert set(content["aif_series"][0]) >= {"serves"}

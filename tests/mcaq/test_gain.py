@@ -11,6 +11,7 @@ from processing.mcaq import input_function
 from processing.mcaq import signal as sr
 from processing.mcaq.gain import LEVELLED, MUSCLE_TO_BLOOD, Gain, estimate
 from processing.mcaq.input_function import BloodCurve
+from processing.mcaq.phantom import bloch, blood, films, signals
 from processing.mcaq.series import GivenInputFunction
 from tests.mcaq.scene import blood_of
 from tests.mcaq.test_signal import FLASH, SEQUENCES
@@ -174,6 +175,30 @@ def test_a_saturated_peak_is_noticed():
     )
     assert mild.flags == ()
     assert mild.saturation < strong.saturation
+
+
+@pytest.mark.parametrize("saturation_ms", [80.0, 100.0, 120.0, 150.0])
+@pytest.mark.parametrize("dose", [0.5, 0.75, 1.0, 1.25, 1.5])
+@pytest.mark.parametrize("state", ["stress", "rest"])
+def test_a_single_sequence_is_right_or_says_that_it_is_saturated(state, dose, saturation_ms):
+    """Blood followed pulse by pulse, for doses relative to those of the published peaks."""
+    way = blood.circulate(films.bolus(702, state, 2.0, dose), 45.0)
+    times = np.arange(0, 45, 0.8)
+    truth = np.interp(times, way.times_s, way.left)
+    readout = bloch.Readout(saturation_ms, 12.0, 2.2, 1.1, 24, 4.7, 5.8)
+    signal = 3600 * bloch.signal_of(truth, signals.blood_tissue(1.5), readout)
+    muscle = 3600 * bloch.signal_of(np.zeros(1), signals.muscle_tissue(1.5), readout)
+    how = sr.physics(replace(FLASH, saturation_time_ms=saturation_ms))
+    curve = BloodCurve(signal, sr.baseline_frames(signal, times), np.ones((3, 3), dtype=bool))
+    gain = estimate(
+        how, blood_before=curve.baseline, blood_peak=curve.peak,
+        blood_valley=curve.valley(times), muscle_before=float(muscle[0]),
+    )  # fmt: skip
+    found = input_function.from_blood(curve, times, gain, how, "this series")
+    if "aif_saturated" not in {flag.name for flag in found.flags}:
+        assert abs(found.peak / truth.max() - 1) < 0.25
+    else:
+        assert dose * saturation_ms > 90
 
 
 def test_a_level_that_rests_on_what_is_usual_is_said():

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 
-from processing.mcaq import pipeline
+from processing.mcaq import inputs, pipeline
 from processing.mcaq.phantom import make_study
 from processing.mcaq.series import (
     LV_BLOOD,
@@ -15,6 +15,7 @@ from processing.mcaq.series import (
     GivenContours,
     GivenInputFunction,
     SegmentFlow,
+    Series,
 )
 from tests.mcaq.flow_scene import known
 from tests.mcaq.scene import Scene
@@ -53,6 +54,32 @@ def alone(stress):
     """The stress film analysed by itself."""
     (found,) = analyse(stress[0]).series
     return found
+
+
+def test_a_low_resolution_film_is_moved_as_the_film_it_serves():
+    """The same breaths in both, on grids and at times that differ."""
+    times = np.arange(30) * 0.9
+    breath_mm = np.stack([8 * np.sin(times), 3 * np.cos(times)], axis=1)
+    rows, cols = np.mgrid[:40, :36]
+
+    def at(centre):
+        away = (rows - centre[0]) ** 2 + (cols - centre[1]) ** 2
+        return np.exp(-away / 18)
+
+    bolus = 20 + 200 * np.exp(-(((times - 12) / 4) ** 2))
+    centres = np.array([19.0, 17.0]) + breath_mm / 4
+    film = np.array([b * at(c) for b, c in zip(bolus, centres, strict=True)], dtype=np.float32)
+    aif = Series("aif", film, times + 0.1, ("dynamic",) * 30, "rest", "mid", (4.0, 4.0))
+
+    def wander(pictures):
+        places = [np.unravel_index(p.argmax(), p.shape) for p in pictures]
+        return np.ptp(places, axis=0).max()
+
+    assert wander(film) >= 3
+    moved = inputs.carried(aif, times, breath_mm)
+    assert wander(moved.signal) <= 1
+    # Motion of another film would make it worse, and is not used.
+    assert inputs.carried(aif, times, -breath_mm) is aif
 
 
 def short(one):

@@ -26,6 +26,9 @@ FLASH = Acquisition(
     haematocrit=0.42,
     tissue_density_g_per_ml=1.05,
 )
+BALANCED = replace(
+    FLASH, sequence="bssfp", flip_angle_deg=50.0, repetition_time_ms=2.7, echo_time_ms=1.35
+)
 SEQUENCES = {
     "FLASH": FLASH,
     "FLASH, pulses unknown": replace(FLASH, pulses_to_centre=None),
@@ -34,9 +37,8 @@ SEQUENCES = {
         FLASH, saturation_time_ms=24.0, flip_angle_deg=8.0, repetition_time_ms=1.6,
         pulses_to_centre=8, echo_time_ms=0.8,
     ),
-    "bSSFP": replace(
-        FLASH, sequence="bssfp", flip_angle_deg=50.0, repetition_time_ms=2.7, echo_time_ms=1.2
-    ),
+    "bSSFP": BALANCED,
+    "bSSFP, pulses unknown": replace(BALANCED, pulses_to_centre=None),
 }  # fmt: skip
 R1 = np.geomspace(0.4, 60, 40)
 
@@ -59,7 +61,7 @@ def pulse_by_pulse(r1, flip_deg, acquisition=FLASH):
 
 # --- the signal of a relaxation rate ------------------------------------------------------------
 def test_without_pulses_it_is_saturation_recovery():
-    for name in ("FLASH, pulses unknown", "bSSFP"):
+    for name in ("FLASH, pulses unknown", "bSSFP, pulses unknown"):
         how = sr.physics(SEQUENCES[name])
         np.testing.assert_allclose(how.recovery(R1), 1 - np.exp(-0.1 * R1), rtol=1e-12)
 
@@ -84,7 +86,10 @@ def test_one_pulse_changes_nothing():
 
 
 def test_full_recovery_is_the_most_there_is(how):
-    found = how.recovery(np.geomspace(0.01, 1000, 200))
+    # Balanced pulses turn what recovers between them to twice the angle: no matter for rates that
+    # blood can have.
+    most = 60 if how.balanced and how.pulses_to_centre > 1 else 1000
+    found = how.recovery(np.geomspace(0.01, most, 200))
     assert (np.diff(found) > -1e-12).all()
     assert (found > 0).all()
     assert found[-1] <= 1
@@ -129,6 +134,79 @@ def test_proton_density_frames_are_a_share_of_the_same_gain():
     assert share * np.cos(np.radians(5)) ** 23 < many < share
 
 
+# --- balanced sequences -------------------------------------------------------------------------
+#: T1, T2 before contrast, s, and the most contrast, mmol/l.
+TISSUES = {"blood": (1.66, 0.22, 5.0), "muscle": (1.07, 0.045, 1.5)}
+
+
+def balanced_bloch(r1, r2, acquisition, run_up=3):
+    """Transverse magnetisation at the echo of the k-space centre: Bloch, pulse by pulse.
+
+    A linear run-up, pulses that alternate, no off-resonance, places across a slice's profile.
+    """
+    repetition = acquisition.repetition_time_ms / 1000
+    pulses = acquisition.pulses_to_centre
+    wait = acquisition.saturation_time_ms / 1000 - (pulses + run_up) * repetition
+    found = np.zeros(len(r1))
+    for place in (1.0, 0.99, 0.94, 0.78, 0.42):
+        flip = np.radians(place * acquisition.flip_angle_deg)
+        across, along = np.zeros(len(r1)), 1 - np.exp(-wait * r1)
+        for pulse in range(run_up + pulses):
+            turn = flip * min(1.0, (pulse + 0.5) / run_up) * (-1) ** pulse
+            across, along = (
+                np.cos(turn) * across - np.sin(turn) * along,
+                np.sin(turn) * across + np.cos(turn) * along,
+            )
+            echo = np.abs(across) * np.exp(-repetition / 2 * r2)
+            across = across * np.exp(-repetition * r2)
+            along = 1 - (1 - along) * np.exp(-repetition * r1)
+        found += echo / 5
+    return found
+
+
+@pytest.mark.parametrize("tissue", TISSUES)
+@pytest.mark.parametrize("saturation_ms", [90.0, 150.0])
+@pytest.mark.parametrize("flip_deg", [30.0, 50.0, 70.0])
+def test_balanced_pulses_follow_the_magnetisation(tissue, saturation_ms, flip_deg):
+    acquisition = replace(
+        BALANCED, saturation_time_ms=saturation_ms, flip_angle_deg=flip_deg, pulses_to_centre=24
+    )
+    how = sr.physics(acquisition)
+    t1, t2, most = TISSUES[tissue]
+    amount = np.linspace(0, most, 8)
+    r1 = 1 / t1 + 4.7 * amount
+    told = balanced_bloch(r1, 1 / t2 + 4.7 * 1.04 * amount, acquisition)
+    mine = how.recovery(r1, amount) if tissue == "blood" else how.recovery(r1)
+    # The two hundredths are the slice's profile and the run-up.
+    np.testing.assert_allclose(mine / mine[0], told / told[0], rtol=0.02)
+    # Blood and muscle share one gain to a few hundredths: half the angle, a little less.
+    gain = told[0] / mine[0]
+    assert gain == pytest.approx(np.sin(np.radians(0.83 * flip_deg / 2)), rel=0.05)
+
+
+def test_without_the_number_of_pulses_balanced_signal_is_nearly_known():
+    """What pulses take they give back in part: recovery alone tells blood to a twentieth."""
+    amount = np.linspace(0, 5, 8)
+    r1 = 1 / 1.66 + 4.7 * amount
+    told = balanced_bloch(r1, 1 / 0.22 + 4.7 * 1.04 * amount, BALANCED)
+    mine = sr.physics(SEQUENCES["bSSFP, pulses unknown"]).recovery(r1, amount)
+    np.testing.assert_allclose(mine / mine[0], told / told[0], rtol=0.05)
+
+
+def test_proton_density_frames_of_a_balanced_sequence():
+    """Spoiled ones of 5 degrees beside a read-out that turns by half its angle at a time."""
+    few = sr.physics(SEQUENCES["bSSFP, pulses unknown"])
+    share = np.sin(np.radians(5)) / np.sin(np.radians(25))
+    assert few.proton_density_share() == pytest.approx(share, rel=1e-6)
+    alike = sr.physics(replace(BALANCED, pd_flip_angle_deg=50.0))
+    # The same read-out of full magnetisation loses what 24 pulses take from muscle.
+    told = balanced_bloch(
+        np.array([1 / 1.07]), np.array([1 / 0.045]), replace(BALANCED, saturation_time_ms=1e6)
+    )
+    full = np.sin(np.radians(0.83 * 25)) * np.exp(-1.35 / 45)
+    assert alike.proton_density_share() == pytest.approx(told[0] / full, rel=0.06)
+
+
 # --- there and back -----------------------------------------------------------------------------
 def test_blood_there_and_back(how):
     amount = np.linspace(0, 5, 400)
@@ -165,6 +243,56 @@ def test_more_signal_is_never_less_contrast(how):
 # --- what is not known --------------------------------------------------------------------------
 def test_nothing_is_assumed_where_all_is_known():
     assert sr.physics(FLASH).assumed == ()
+
+
+AGENTS = {  # Shen 2015, whole blood at 37 °C, l/mmol/s, and what it may err.
+    "gadoterate": ((3.9, 3.4), 0.4), "gadoteridol": ((4.4, 3.5), 0.6),
+    "gadobenate": ((6.2, 5.4), 0.5), "gadopentetate": ((4.3, 3.8), 0.4),
+    "gadobutrol": ((4.6, 4.5), 0.3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_the_agent_tells_its_relaxivity(agent):
+    values, error = AGENTS[agent]
+    for field, value in zip((1.5, 3.0), values, strict=True):
+        known = replace(FLASH, field_t=field, agent=agent, relaxivity_l_per_mmol_s=None)
+        how = sr.physics(known)
+        assert how.relaxivity == pytest.approx(value, abs=error)
+        (flag,) = how.assumed
+        assert agent in flag.sentence
+        assert flag.severity == "info"
+
+
+def test_a_given_relaxivity_goes_before_the_agent():
+    how = sr.physics(replace(FLASH, agent="gadobenate"))
+    assert how.relaxivity == 4.7
+    assert how.assumed == ()
+
+
+def test_an_agent_nobody_knows_is_taken_for_the_usual_one_and_that_is_said():
+    how = sr.physics(replace(FLASH, agent="something", relaxivity_l_per_mmol_s=None))
+    assert how.relaxivity == sr.RELAXIVITIES[sr.USUAL_AGENT][1.5]
+    (flag,) = how.assumed
+    assert "not known" in flag.sentence
+    assert sr.USUAL_AGENT in flag.sentence
+
+
+@pytest.mark.parametrize("field", [0.55, 7.0])
+def test_a_field_without_tables_is_said(field):
+    how = sr.physics(replace(FLASH, field_t=field, t1_blood_ms=None))
+    assert ("field_unusual", "warning") in {(flag.name, flag.severity) for flag in how.assumed}
+    # Nothing of the tables is used where all is given.
+    assert sr.physics(replace(FLASH, field_t=field)).assumed == ()
+
+
+@pytest.mark.parametrize(("flip", "words"), [(12.0, "number of pulses"), (None, "flip angle")])
+def test_pulses_or_flip_angle_that_are_not_known_are_said(flip, words):
+    how = sr.physics(replace(FLASH, pulses_to_centre=None, flip_angle_deg=flip))
+    (flag,) = how.assumed
+    assert (flag.name, flag.severity) == ("pulses_unknown", "info")
+    assert words in flag.sentence
+    np.testing.assert_allclose(how.recovery(R1), 1 - np.exp(-0.1 * R1), rtol=1e-12)
 
 
 #: Missing value: how loudly that is said. What the patient or the agent is taken to be is usual

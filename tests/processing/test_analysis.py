@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -94,6 +95,38 @@ def test_the_report_names_what_made_it(content):
     assert set(content["seconds"]) >= {"read", "motion", "segmentation", "flow", "write", "total"}
     assert content["seconds"]["total"] >= content["seconds"]["motion"] > 0
     assert 50e6 < content["peak_memory_bytes"] < 4e9
+
+
+def test_the_same_input_gives_the_same_arrays_and_report(analysed, content, phantom, tmp_path):
+    again = analyse_folder(phantom, tmp_path / "again")
+    for report in (content, again):
+        assert all(len(one["input_sha256"]) == 64 for one in report["series"])
+    assert len({one["input_sha256"] for one in content["series"]}) == len(content["series"])
+
+    def lasting(part):
+        if isinstance(part, dict):
+            gone = {"seconds", "peak_memory_bytes"}
+            return {key: lasting(value) for key, value in part.items() if key not in gone}
+        return [lasting(one) for one in part] if isinstance(part, list) else part
+
+    written = json.loads((tmp_path / "again" / "report.json").read_text())
+    assert lasting(written) == lasting(content)
+    for path in sorted(analysed.rglob("*.npy")):
+        other = tmp_path / "again" / path.relative_to(analysed)
+        assert other.read_bytes() == path.read_bytes(), path.name
+
+
+def test_the_digest_is_that_of_the_files(content, phantom):
+    one = content["series"][0]
+    files = {
+        str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID): path
+        for path in phantom.rglob("*")
+        if path.is_file() and path.read_bytes()[128:132] == b"DICM"
+    }
+    whole = hashlib.sha256()
+    for uid in one["sop_instance_uids"]:
+        whole.update(hashlib.sha256(files[uid].read_bytes()).digest())
+    assert one["input_sha256"] == whole.hexdigest()
 
 
 def test_the_seconds_of_a_series_are_its_own(content):

@@ -116,10 +116,42 @@ def test_the_input_series_is_put_on_the_clock_of_the_one_it_serves():
     (one,) = _series(muscle, aif, second)
     assert one.aif is not None
     np.testing.assert_allclose(one.aif.times_s, 0.8 * np.arange(20) - 0.25, atol=1e-5)
-    # Of two echoes the first: T2* has taken least of it.
+    # Of two echoes the first: T2* has taken least of it; the later one tells how much.
     assert one.aif.acquisition.echo_time_ms == 0.8
     assert one.aif.acquisition.saturation_time_ms == 20
     assert one.acquisition.saturation_time_ms == 100
+    assert one.aif.acquisition.later_echo_time_ms == 2.4
+    assert one.aif.later_echo is not None
+    assert one.aif.later_echo.shape == one.aif.signal.shape
+
+
+def test_an_echo_of_other_frames_is_not_taken_for_a_later_one():
+    muscle = film(20, series="1")
+    more = {"SeriesDescription": "Stress AIF", "InversionTime": 20, "SeriesNumber": 3}
+    first = film(20, series="2", EchoTime=0.8, **more)
+    fewer = film(18, series="3", EchoTime=2.4, **more)
+    (one,) = _series(muscle, first, fewer)
+    assert one.aif is not None
+    assert (one.aif.acquisition.echo_time_ms, one.aif.later_echo) == (0.8, None)
+
+
+@pytest.mark.parametrize(
+    ("written", "agent"),
+    [
+        ("Gadovist 7.5 ml", "gadobutrol"),
+        ("MULTIHANCE", "gadobenate"),
+        ("Dotarem", "gadoterate"),
+        ("Magnevist 0.5 mmol/ml", "gadopentetate"),
+        ("ProHance", "gadoteridol"),
+        ("gadolinium", None),
+        ("something", None),
+    ],
+)
+def test_the_agent_is_told_by_its_substance_or_brand(written, agent):
+    (one,) = _series(film(12, ContrastBolusAgent=written))
+    assert one.acquisition.agent == agent
+    (told,) = _series(film(12, ContrastBolusAgent=written), protocol={"agent": "gadoteridol"})
+    assert told.acquisition.agent == "gadoteridol"
 
 
 def test_given_contours_and_curves_reach_their_series():

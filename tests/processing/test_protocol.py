@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from processing.mcaq.series import Acquisition
+from processing.mcaq.signal import physics
 from processing.protocol import BadProtocol, check, load
 
 HEADER = Acquisition(field_t=1.5, saturation_time_ms=100, flip_angle_deg=12, echo_time_ms=1.1)
@@ -38,7 +39,35 @@ def test_without_its_own_part_the_input_series_keeps_its_sequence():
     assert found.echo_time_ms == 0.9  # its header does not say
 
 
+def test_agent_and_sequence_are_words():
+    found = check({"agent": "gadobenate", "sequence": "bssfp"})
+    assert found.acquisition(HEADER).agent == "gadobenate"
+    assert found.acquisition(HEADER).sequence == "bssfp"
+    # The quick images of an input series are another sequence; the agent is the same.
+    flash = found.aif_acquisition(Acquisition(sequence="flash"))
+    assert (flash.agent, flash.sequence) == ("gadobenate", "flash")
+
+
+def test_an_agents_relaxivity_is_taken_from_the_list_at_the_field_strength():
+    """Shen 2015, whole blood: gadobenate 6.2 at 1.5 T and 5.4 at 3 T."""
+    agent = check({"agent": "gadobenate"})
+    assert physics(agent.acquisition(HEADER)).relaxivity == 6.2
+    assert physics(agent.acquisition(Acquisition(field_t=2.9))).relaxivity == 5.4
+    assert physics(agent.aif_acquisition(INPUT_HEADER)).relaxivity == 6.2
+    told = check({"agent": "gadobenate", "field_t": 3, "relaxivity_l_per_mmol_s": 5.0})
+    assert physics(told.acquisition(HEADER)).relaxivity == 5.0
+
+
+def test_dose_and_stressor_are_kept_and_change_nothing():
+    given = check({"dose_mmol_per_kg": 0.05, "stressor": "adenosine"})
+    assert given.acquisition(HEADER) == HEADER
+    assert given.values == {"dose_mmol_per_kg": 0.05, "stressor": "adenosine"}
+
+
 BAD = {
+    "an unknown agent": ({"agent": "gold"}, "agent must be one of gadobutrol, "),
+    "an unknown stressor": ({"stressor": 3}, "stressor must be one of adenosine, "),
+    "a number for a word": ({"sequence": 3}, "sequence must be one of flash, bssfp"),
     "unknown key": ({"saturation_time": 100}, "unknown key saturation_time"),
     "unknown key of the input": ({"aif": {"dose": 1}}, r"unknown key aif\.dose"),
     "a word": ({"field_t": "3T"}, "field_t must be a number"),

@@ -18,6 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import AuditEvent, Policy, Trust, User
+from processing.models import ProtocolVersion
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -143,6 +144,34 @@ SITE: dict[str, list[Use]] = {
     "studies/<public_id:public_id>/run/submit/": [
         post("/studies/{study}/run/submit/", OWNERS, ok=302, verb="run.submit"),
     ],
+    "studies/<public_id:public_id>/run/options/": [
+        Use("/studies/{study}/run/options/", OWNERS),
+        post(
+            "/studies/{study}/run/options/", OWNERS, ok=302, verb="run.submit",
+            data=lambda: {"stress_mid-interval": "0.9"},
+        ),
+    ],
+    "protocols/": [Use("/protocols/", CONSULTANTS, verb="protocol.list")],
+    "protocols/new/": [
+        Use("/protocols/new/", CONSULTANTS),
+        post(
+            "/protocols/new/", CONSULTANTS, ok=302, verb="protocol.create",
+            data=lambda: {"name": "Single sequence", "use": "chosen"},
+        ),
+    ],
+    "protocols/<public_id:public_id>/": [
+        Use("/protocols/{protocol}/", OWNERS, verb="protocol.view"),
+    ],
+    "protocols/<public_id:public_id>/edit/": [
+        Use("/protocols/{protocol}/edit/", OWNERS, verb="protocol.view"),
+        post(
+            "/protocols/{protocol}/edit/", OWNERS, ok=302, verb="protocol.change",
+            data=lambda: {"name": "Dual sequence", "use": "fitting", "seen": 1, "field_t": "3"},
+        ),
+    ],
+    "protocols/<public_id:public_id>/versions/<int:number>/": [
+        Use("/protocols/{protocol}/versions/1/", OWNERS, verb="protocol.view"),
+    ],
     "studies/<public_id:public_id>/status.json": [Use("/studies/{study}/status.json", SEERS)],
     "runs/<public_id:public_id>/cancel/": [
         post("/runs/{run}/cancel/", OWNERS, ok=302, verb="run.cancel"),
@@ -203,8 +232,9 @@ ADMIN: dict[str, list[Use]] = {
     "admin/autocomplete/": [admin("autocomplete/", 403)],
     "admin/jsi18n/": [admin("jsi18n/")],
     "admin/r/<path:content_type_id>/<path:object_id>/": [admin("r/1/1/", 404)],
-    "admin/^(?P<app_label>auth|account|django_q|accounts)/$": [
+    "admin/^(?P<app_label>auth|account|django_q|accounts|processing)/$": [
         admin("accounts/"),
+        admin("processing/"),
         admin("auth/", 404),
         admin("account/", 404),
         admin("django_q/", 404),
@@ -219,6 +249,8 @@ ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
     "accounts/trust": (200, 200, 200, 403),
     "accounts/policy": (200, 200, 403, 403),
     "accounts/auditevent": (200, 200, 403, 403),
+    # To be looked at only.
+    "processing/protocolversion": (200, 200, 403, 403),
     # Registered by the packages themselves; nobody has a permission for them.
     "auth/group": (403, 403, 403, 403),
     "account/emailaddress": (403, 403, 403, 403),
@@ -255,7 +287,7 @@ def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
 def world() -> World:
     made = make_world()
     make_user(make_trust(), email="reader@hospital.example")
-    for model in (User, Trust, Policy, AuditEvent):
+    for model in (User, Trust, Policy, AuditEvent, ProtocolVersion):
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         made.own[name] = str(model.objects.first().pk)
     return made
@@ -360,7 +392,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 20 * len(APPROVED)
+    assert asked == 26 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

@@ -12,10 +12,17 @@ from django.utils import timezone
 
 from accounts.models import Trust, User
 from accounts.roles import Role
-from processing import runs
+from processing import protocols, runs
 from studies import sharing, uploads
 from studies.models import Share, StoredFile, Study
-from tests.people import make_administrator, make_result, make_study, make_trust, make_user
+from tests.people import (
+    make_administrator,
+    make_result,
+    make_study,
+    make_trust,
+    make_user,
+    protocol_content,
+)
 
 UNAPPROVED = frozenset({"pending", "suspended", "refused"})
 OWNERS = frozenset({"sender", "colleague"})
@@ -89,10 +96,12 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     result = make_result(study)
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
+    protocol = protocols.create(by=user, content=protocol_content())
     run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
     return study, {
         "study": study.public_id,
         "run": run.public_id,
+        "protocol": protocol.public_id,
         "upload": upload.public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,

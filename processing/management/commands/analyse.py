@@ -42,6 +42,13 @@ class Command(BaseCommand):
             help=f"further kinetic models for the segments: {', '.join(UNITS)}",
         )
 
+        parser.add_argument(
+            "--concentration",
+            choices=("model", "linear"),
+            help="how signal tells contrast: by the sequence's model (the usual way), or taken as "
+            "linear, which gives relative numbers, no flow",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         bar = _bar if sys.stderr.isatty() else None
         try:
@@ -52,6 +59,7 @@ class Command(BaseCommand):
                 engine=options["engine"],
                 protocol=protocol,
                 models=options["models"],
+                concentration=options["concentration"],
                 progress=bar or _silent,
             )
         except (NothingToAnalyse, BadProtocol) as error:
@@ -62,7 +70,7 @@ class Command(BaseCommand):
             _clear()
         for series in content["series"]:
             flow = series["mbf"]["global"]
-            told = "flow unknown" if flow is None else f"{flow:.2f} ml/min/g"
+            told = "flow unknown" if flow is None else f"{flow:.2f} {series['mbf_unit']}"
             self.stdout.write(f"{series['folder']}: {told}, {len(series['frames'])} frames")
         if content["unused"]:
             number = len(content["unused"])

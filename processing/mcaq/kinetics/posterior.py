@@ -41,7 +41,7 @@ _STARTS = 3
 _ROUNDS = 8
 _LEAST_LOG_FLOW, _MOST_LOG_FLOW = np.log(0.02), np.log(9.0)
 #: Draws for each curve and maximum, and how much wider than the maximum they are.
-_DRAWS, _WIDER = 64, 1.3
+_DRAWS, _WIDER = 32, 1.3
 
 
 def refine(

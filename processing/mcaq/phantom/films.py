@@ -34,6 +34,7 @@ _STATE_SEED = {"stress": 21, "rest": 22}
 _FIRST_DELAY_MS, _SLICE_DELAY_MS, _INPUT_DELAY_MS = 92.5, 177.5, 32.5
 _FLIP_DEG, _PD_FLIP_DEG = 12.0, 5.0
 _INPUT_COARSER = 3
+_LATER_ECHO_MS = 1.9
 
 
 def bolus(seed: int, state: str, before_s: float, dose: float) -> blood.BolusShape:
@@ -314,6 +315,13 @@ def _input_series(
     )  # fmt: skip
     still, _ = _film_at_rest(plan, shared, one, flows, move, when, readout)
     signal = camera.film(still, _drawn(one, move.course), shared.rng(3, 99, *matrix))
+    later, acquisition = None, _acquisition(plan, readout)
+    if plan.two_echoes:
+        # Both echoes follow the same pulse; the repetition time is taken to hold them.
+        after = replace(readout, echo_ms=_LATER_ECHO_MS)
+        dimmer, _ = _film_at_rest(plan, shared, one, flows, move, when, after)
+        later = camera.film(dimmer, _drawn(one, move.course), shared.rng(3, 98, *matrix))
+        acquisition = replace(acquisition, later_echo_time_ms=_LATER_ECHO_MS)
     return Series(
         uid=f"2.25.{_number(*shared.seeds, 50)}",
         signal=signal,
@@ -325,7 +333,8 @@ def _input_series(
             plan.grid.pixel_mm * one.grid.rows / matrix[0],
             plan.grid.pixel_mm * one.grid.cols / matrix[1],
         ),
-        acquisition=_acquisition(plan, readout),
+        acquisition=acquisition,
+        later_echo=later,
     )
 
 

@@ -25,6 +25,7 @@ class Plan:
     noise: float
     field: float
     dual: bool
+    two_echoes: bool
     residual: float
     dose: float
     usual_cut: Cutting

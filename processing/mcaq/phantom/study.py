@@ -39,6 +39,7 @@ def make_study(
     pixel_mm: float = 2.0,
     pd_frames: int = 0,
     dual_sequence: bool = False,
+    input_echoes: Literal[1, 2] = 1,
     field_t: float = 1.5,
     breathing: motion.Breathing = "free",
     breathing_mm: float = 9.0,
@@ -71,6 +72,7 @@ def make_study(
     stress and 4.4 at rest. By default a study without input series gets 0.7 of it, as sites
     do, since its one saturation time must serve blood and muscle.
     dual_sequence: give each series a low-resolution input series with a short saturation time.
+    input_echoes: of each of its frames; the later one comes as ``later_echo``.
     flow: "low" is low stress flow everywhere, as with three narrow vessels.
     phase: of the beat in which pictures are taken; "systolic" has small cavities that papillary
     muscles nearly fill, and thick walls.
@@ -101,6 +103,7 @@ def make_study(
         noise=noise,
         field=1.5 if field_t < 2.2 else 3.0,
         dual=dual_sequence,
+        two_echoes=input_echoes == 2,
         residual=residual_mmol_l,
         dose=dose if dose is not None else 1.0 if dual_sequence else 0.7,
         usual_cut=anatomy.Cutting(contraction=1.0 if phase == "systolic" else 0.0),

@@ -1,0 +1,394 @@
+"""Forms about protocols and runs; the rules they ask for live in the services."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.boundfield import BoundField
+from django.utils.translation import gettext as now
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Trust
+from processing import protocols
+from processing.mcaq.agents import RELAXIVITIES
+from processing.models import ProtocolVersion
+from processing.protocol import (
+    LONGEST_INTERVAL_S,
+    NUMBERS,
+    SHORTEST_INTERVAL_S,
+    STRESSORS,
+    WHOLE_NUMBERS,
+)
+from processing.protocol_words import GIVEN, SEQUENCE, TISSUE, WORDS, Word
+from studies.models.studies import Level, State
+from studies.pace import DOUBTS_OF_TIME, pace
+from studies.scanners import MAKER_NAMES, MODELS
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
+_FIELDS_T = (0.55, 1.0, 1.5, 3.0, 7.0)
+
+
+class NumberField(forms.Field):
+    """A number in a unit or nothing; its errors name the field, the likely cause and what to do."""
+
+    def __init__(self, word: Word, low: float, high: float, *, whole: bool, **options: Any) -> None:
+        box = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(required=False, widget=box, **options)
+        self.word, self.low, self.high, self.whole = word, low, high, whole
+
+    def to_python(self, value: Any) -> float | None:
+        text = str(value if value is not None else "").strip()
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text):
+            raise ValidationError(
+                now("%(label)s: “%(text)s” is not a number. Give digits with a dot, such as "
+                    "%(example)s, or leave it empty if it is not known.")
+                % {"label": self.label, "text": text[:40], "example": self.word.example}
+            )  # fmt: skip
+        number = float(text)
+        if not self.low <= number <= self.high or (self.whole and number != int(number)):
+            raise ValidationError(self._why_not(text, number))
+        return int(number) if self.whole else number
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{value:g}" if isinstance(value, int | float) else value
+
+    def _why_not(self, text: str, number: float) -> str:
+        kind = now("a whole number") if self.whole else now("a number")
+        said = now(
+            "%(label)s: %(text)s cannot be right; it is %(kind)s from %(low)s to %(high)s."
+        ) % {
+            "label": self.label, "text": text[:40], "kind": kind,
+            "low": f"{self.low:g}", "high": f"{self.high:g}",
+        }  # fmt: skip
+        if self.word.unit == "ms" and number < self.low <= 1000 * number <= self.high:
+            return said + " " + now("It may have been given in seconds: give milliseconds.")
+        if not self.word.unit and not self.whole and self.low <= number / 100 <= self.high:
+            return said + " " + now("It may have been given in percent: divide it by 100.")
+        return said + " " + now("Correct it, or leave it empty if it is not known.")
+
+
+def _number(key: str, before: str = "") -> NumberField:
+    word = WORDS[key]
+    low, high = WHOLE_NUMBERS.get(key) or NUMBERS[key]
+    label = word.label_with_unit
+    return NumberField(
+        word, low, high, whole=key in WHOLE_NUMBERS,
+        label=f"{before}{label[0].lower()}{label[1:]}" if before else label,
+        # Said once, in the part about the images of the muscle.
+        help_text="" if before else word.hint,
+    )  # fmt: skip
+
+
+class ProtocolForm(forms.Form):
+    """A protocol's whole content: its name, when it is used, and the values of a protocol file."""
+
+    seen = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=80,
+        help_text=_("For example “Dual sequence, 1.5 T, 2026”. It stands with each result."),
+        error_messages={
+            "required": _("Name: it is empty. Give one by which your colleagues know the sequence.")
+        },
+    )
+    use = forms.ChoiceField(
+        label=_("When it is used"), choices=ProtocolVersion.Use.choices, widget=forms.RadioSelect,
+        error_messages={
+            "required": _("When it is used: nothing is chosen. Choose one of the three.")
+        },
+    )  # fmt: skip
+    manufacturer = forms.ChoiceField(label=_("Maker"), required=False)
+    scanner_model = forms.ChoiceField(label=_("Model"), required=False)
+    rule_field_t = forms.TypedChoiceField(
+        label=_("Field strength of the scanner"), required=False, coerce=float, empty_value=None
+    )
+    scanner_pseudonym = forms.ChoiceField(
+        label=_("One scanner"), required=False,
+        help_text=_("Those of your trust’s studies so far, by a code that stands in for the "
+                    "serial number."),
+    )  # fmt: skip
+    input_series = forms.ChoiceField(
+        label=_("Low-resolution input series (dual sequence)"), required=False,
+        choices=ProtocolVersion.InputSeries.choices,
+    )  # fmt: skip
+    agent = forms.ChoiceField(
+        label=WORDS["agent"].label, required=False, help_text=WORDS["agent"].hint
+    )
+    stressor = forms.ChoiceField(
+        label=WORDS["stressor"].label, required=False, help_text=WORDS["stressor"].hint
+    )
+
+    def __init__(
+        self, data: Any = None, *, trust: Trust, version: ProtocolVersion | None = None
+    ) -> None:
+        super().__init__(data, initial=_initial(version))
+        self._choices("manufacturer", _("Any maker"), ((name, name) for name in MAKER_NAMES))
+        self._choices("scanner_model", _("Any model"), ((name, name) for name in sorted(MODELS)))
+        self._choices("rule_field_t", _("Any"), ((f"{t:g}", f"{t:g} T") for t in _FIELDS_T))
+        self._choices("scanner_pseudonym", _("Any scanner"), protocols.scanners_of(trust))
+        self._choices("agent", _("Not known"), ((name, name.capitalize()) for name in RELAXIVITIES))
+        self._choices("stressor", _("Not known"), ((one, one.capitalize()) for one in STRESSORS))
+        for key in (*SEQUENCE, *GIVEN, *TISSUE):
+            if key not in self.fields:
+                self.fields[key] = _number(key)
+        for key in SEQUENCE:
+            self.fields[f"aif_{key}"] = _number(key, now("Input series: "))
+        for field in self.fields.values():
+            # The page says it once, at the top.
+            field.optional_is_said = True  # type: ignore[attr-defined]
+
+    def _choices(self, name: str, empty: Any, others: Iterable[tuple[str, str]]) -> None:
+        """The choices of a field; what the version has is among them, whatever the lists say."""
+        choices = [("", empty), *others]
+        held = self.initial.get(name)
+        if held and held not in {value for value, _label in choices}:
+            choices.append((held, held))
+        self.fields[name].choices = choices  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        for before in ("", "aif_"):
+            self._check_readout(data, before)
+        return data
+
+    def _check_readout(self, data: Mapping[str, Any], before: str) -> None:
+        pulses, apart = (
+            data.get(f"{before}pulses_to_centre"),
+            data.get(f"{before}repetition_time_ms"),
+        )
+        wait = data.get(f"{before}saturation_time_ms")
+        if not pulses or not apart or not wait or pulses * apart < wait:
+            return
+        name = f"{before}pulses_to_centre"
+        self.add_error(
+            name,
+            now("%(label)s: %(pulses)d pulses of %(apart)s ms take %(taken)s ms, which is more "
+                "than the %(wait)s ms from saturation to the image. Correct one of the three.")
+            % {"label": self.fields[name].label, "pulses": pulses, "apart": f"{apart:g}",
+               "taken": f"{pulses * apart:g}", "wait": f"{wait:g}"},
+        )  # fmt: skip
+
+    def content(self) -> dict[str, Any]:
+        """What a version holds, from a form that is valid."""
+        data = self.cleaned_data
+        values = _known({key: data[key] for key in (*SEQUENCE, *GIVEN, *TISSUE)})
+        aif = _known({key: data[f"aif_{key}"] for key in SEQUENCE})
+        return {
+            "name": data["name"].strip(),
+            "use": data["use"],
+            "manufacturer": data["manufacturer"],
+            "scanner_model": data["scanner_model"],
+            "scanner_pseudonym": data["scanner_pseudonym"],
+            "field_t": data["rule_field_t"],
+            "input_series": data["input_series"],
+            "values": values | ({"aif": aif} if aif else {}),
+        }
+
+    def _bound(self, names: Iterable[str]) -> list[BoundField]:
+        return [self[name] for name in names]
+
+    @property
+    def rule(self) -> list[BoundField]:
+        return self._bound(
+            ("manufacturer", "scanner_model", "rule_field_t", "scanner_pseudonym", "input_series")
+        )
+
+    @property
+    def given(self) -> list[BoundField]:
+        return self._bound(GIVEN)
+
+    @property
+    def sequence(self) -> list[BoundField]:
+        return self._bound(SEQUENCE)
+
+    @property
+    def tissue(self) -> list[BoundField]:
+        return self._bound(TISSUE)
+
+    @property
+    def aif(self) -> list[BoundField]:
+        return self._bound(f"aif_{key}" for key in SEQUENCE)
+
+    @property
+    def aif_is_open(self) -> bool:
+        """Whether the part about the input series has something to show."""
+        return any(field.errors or field.value() not in {None, ""} for field in self.aif)
+
+
+def _known(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None and value != ""}
+
+
+def _initial(version: ProtocolVersion | None) -> dict[str, Any]:
+    if version is None:
+        return {"use": ProtocolVersion.Use.FITTING}
+    values = {key: value for key, value in version.values.items() if key != "aif"}
+    aif = version.values.get("aif") or {}
+    return {
+        **values,
+        **{f"aif_{key}": value for key, value in aif.items()},
+        "seen": version.number,
+        "name": version.name,
+        "use": version.use,
+        "manufacturer": version.manufacturer,
+        "scanner_model": version.scanner_model,
+        "scanner_pseudonym": version.scanner_pseudonym,
+        "rule_field_t": "" if version.field_t is None else f"{version.field_t:g}",
+        "input_series": version.input_series,
+    }
+
+
+# --- analysing again ---------------------------------------------------------------------------
+
+_BOXES = ("interval", "rate", "beats")
+_INTERVAL = Word(_("One frame every"), "s", "0.9", "")
+_RATE = Word(_("heart rate"), "beats/min", "66", "")
+_BEATS = Word(_("heart beats from frame to frame"), "", "1", "")
+
+
+class TimesForm(forms.Form):
+    """Which protocol, and a fixed pace of the frames, of a state or of a slice, if it is known.
+
+    series: entries of a report's ``series``.
+    """
+
+    protocol = forms.CharField(required=False, max_length=26)
+
+    def __init__(self, data: Any = None, *, series: Iterable[Mapping[str, Any]]) -> None:
+        super().__init__(data)
+        self.series = list(series)
+        self.times: dict[str, dict[str, Any]] = {}
+        self.names = {entry["state"]: _all_of(entry["state"]) for entry in self.series}
+        for state in list(self.names):
+            slices = [entry for entry in self.series if entry["state"] == state]
+            held = [_held(entry) for entry in slices]
+            alike = all(one == held[0] for one in held)
+            self._add(state, held[0] if alike else {})
+            for entry, own in zip(slices, held, strict=True):
+                self.names[entry["folder"]] = called(entry)
+                self._add(entry["folder"], {} if alike else own)
+
+    def _add(self, place: str, held: Mapping[str, Any]) -> None:
+        """The three boxes of a state or a slice, with what a person gave last time."""
+        before, rate = f"{self.names[place]}: ", held.get("heart_rate_per_min")
+        interval = None if rate else held.get("frame_interval_s")
+        boxes = (
+            ("interval", now("one frame every (s)"), _INTERVAL, SHORTEST_INTERVAL_S,
+             LONGEST_INTERVAL_S, interval),
+            ("rate", now("heart rate (beats/min)"), _RATE, 30, 220, rate),
+            ("beats", now("beats from frame to frame"), _BEATS, 1, 4, held.get("beats_per_frame")),
+        )  # fmt: skip
+        for box, label, word, low, high, initial in boxes:
+            self.fields[f"{place}-{box}"] = NumberField(
+                word, low, high, whole=box == "beats", label=before + label, initial=initial
+            )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        told = {place: self._told(place, data) for place in self.names}
+        for entry in self.series:
+            # A slice's own word comes before the one for all slices of its state.
+            found = told[entry["folder"]] or told[entry["state"]]
+            if found:
+                self.times[entry["folder"]] = found
+        return data
+
+    def _told(self, place: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What was given for a state or a slice as a run takes it; empty if nothing was."""
+        interval, rate, beats = (data.get(f"{place}-{box}") for box in _BOXES)
+        if any(self.errors.get(f"{place}-{box}") for box in _BOXES):
+            return {}
+        if interval is not None and (rate is not None or beats is not None):
+            self._refuse(
+                place, "interval", now("%(name)s: both an interval and heart beats are given. "
+                                       "Empty the one or the other."),
+            )  # fmt: skip
+        elif interval is not None:
+            return {"frame_interval_s": interval}
+        elif rate is not None:
+            return self._by_heart_rate(place, rate, beats or 1)
+        elif beats is not None:
+            self._refuse(
+                place, "rate", now("%(name)s: beats from frame to frame are given without a heart "
+                                   "rate. Give the heart rate too, or empty both."),
+            )  # fmt: skip
+        return {}
+
+    def _by_heart_rate(self, place: str, rate: float, beats: int) -> dict[str, Any]:
+        seconds = round(60 * beats / rate, 4)
+        if seconds <= LONGEST_INTERVAL_S:
+            return {
+                "frame_interval_s": seconds,
+                "heart_rate_per_min": rate,
+                "beats_per_frame": beats,
+            }
+        self._refuse(
+            place, "rate", now("%(name)s: at %(rate)s beats/min and %(beats)d beats from frame to "
+                               "frame, one comes every %(seconds)s s, and more than %(most)s s is "
+                               "no first pass. Correct one of the two."),
+            rate=f"{rate:g}", beats=beats, seconds=f"{seconds:.1f}", most=f"{LONGEST_INTERVAL_S:g}",
+        )  # fmt: skip
+        return {}
+
+    def _refuse(self, place: str, box: str, sentence: str, **more: Any) -> None:
+        self.add_error(f"{place}-{box}", sentence % {"name": self.names[place], **more})
+
+    def states(self) -> list[dict[str, Any]]:
+        """For the page: each state with its boxes and its slices."""
+        told = []
+        for state in dict.fromkeys(entry["state"] for entry in self.series):
+            slices = [self._slice(entry) for entry in self.series if entry["state"] == state]
+            told.append(
+                {
+                    **self._place(state),
+                    "slices": slices,
+                    "is_open": any(one["doubts"] or one["has_something"] for one in slices),
+                }
+            )
+        return told
+
+    def _place(self, place: str) -> dict[str, Any]:
+        fields = [self[f"{place}-{box}"] for box in _BOXES]
+        return {
+            "place": place,
+            "name": self.names[place],
+            "fields": fields,
+            "has_something": any(one.errors or one.value() not in {None, ""} for one in fields),
+        }
+
+    def _slice(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        clock = entry.get("clock") or {}
+        of_files = clock.get("of_files") or {"time_source": entry["time_source"]}
+        found = pace(entry["frame_times_s"])
+        return {
+            **self._place(entry["folder"]),
+            "source": of_files["time_source"],
+            "interval_s": of_files.get("median_interval_s") or (found and found.median_interval_s),
+            "last": (clock.get("given") or {}).get("sentence"),
+            "doubts": [
+                flag["sentence"] for flag in entry["quality"] if flag["flag"] in DOUBTS_OF_TIME
+            ],
+        }
+
+
+def _held(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person gave for a slice last time."""
+    given = (entry.get("clock") or {}).get("given") or {}
+    return given if given.get("by") == "person" else {}
+
+
+def _all_of(state: str) -> str:
+    return now("All slices, %(state)s") % {"state": str(State(state).label).lower()}
+
+
+def called(entry: Mapping[str, Any]) -> str:
+    """What a reader calls a slice of a report, its repeat numbered."""
+    folder = entry["folder"]
+    repeat = f" ({folder.rsplit('_', 1)[-1]})" if folder.count("_") == 2 else ""
+    return f"{State(entry['state']).label}, {str(Level(entry['level']).label).lower()}{repeat}"

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,7 +59,10 @@ class Held:
 
 
 def naive(film: Film, limit_s: float) -> Held:
-    """Each frame onto the middle one by B-splines and Mattes' mutual information."""
+    """Each frame onto the middle one by B-splines and Mattes' mutual information.
+
+    A frame that is carried out of the picture on the way stays where it was.
+    """
     begun = time.perf_counter()
     frames = film.frames
     moved = np.zeros((len(frames), 2, *frames.shape[1:]))
@@ -68,7 +72,8 @@ def naive(film: Film, limit_s: float) -> Held:
         if time.perf_counter() - begun > limit_s:
             raise Missing(_stopped(limit_s))
         if t != middle:
-            moved[t] = _onto(fixed, sitk.GetImageFromArray(frames[t]))
+            with suppress(RuntimeError):  # what SimpleITK raises for all that goes wrong
+                moved[t] = _onto(fixed, sitk.GetImageFromArray(frames[t]))
     return Held(moved, time.perf_counter() - begun)
 
 

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,29 +51,32 @@ class Film:
 
 @dataclass(frozen=True)
 class Held:
-    """A displacement and the seconds that it took."""
+    """A displacement, the seconds that it took, and how many frames were given up."""
 
     displacement: F64
     seconds: float
+    given_up: int = 0
 
 
 def naive(film: Film, limit_s: float) -> Held:
     """Each frame onto the middle one by B-splines and Mattes' mutual information.
 
-    A frame that is carried out of the picture on the way stays where it was.
+    A frame that is carried out of the picture on the way stays where it was, and is counted.
     """
     begun = time.perf_counter()
     frames = film.frames
     moved = np.zeros((len(frames), 2, *frames.shape[1:]))
-    middle = len(frames) // 2
+    middle, given_up = len(frames) // 2, 0
     fixed = sitk.GetImageFromArray(frames[middle])
     for t in range(len(frames)):
         if time.perf_counter() - begun > limit_s:
             raise Missing(_stopped(limit_s))
         if t != middle:
-            with suppress(RuntimeError):  # what SimpleITK raises for all that goes wrong
+            try:
                 moved[t] = _onto(fixed, sitk.GetImageFromArray(frames[t]))
-    return Held(moved, time.perf_counter() - begun)
+            except RuntimeError:  # what SimpleITK raises for all that goes wrong
+                given_up += 1
+    return Held(moved, time.perf_counter() - begun, given_up)
 
 
 def _onto(fixed: sitk.Image, moving: sitk.Image) -> F64:

@@ -41,6 +41,14 @@ def test_naive_registration_finds_known_shifts() -> None:
     assert np.sqrt((after**2).mean()) < 0.2 * np.sqrt((before**2).mean())
 
 
+def test_frames_that_naive_registration_gives_up_are_counted() -> None:
+    film = _film()
+    film.frames[1] = 7.0  # nothing to register
+    held = peer_ways.naive(film, _LIMIT_S)
+    assert held.given_up == 1
+    assert not held.displacement[1].any()
+
+
 def test_naive_registration_keeps_its_time_limit() -> None:
     with pytest.raises(peer_ways.Missing, match="stopped after 0 s"):
         peer_ways.naive(_film(), 0.0)
@@ -97,12 +105,13 @@ def test_the_table_names_peers_that_are_missing(one: peers.Slice) -> None:
 def test_a_peer_is_judged_on_the_window_and_beside_the_engine(one: peers.Slice) -> None:
     moved = np.zeros((20, 2, 12, 12))
     moved[:, :, :2] = 9.0  # outside the window
-    held = peer_ways.Held(moved, 50.0)
+    held = peer_ways.Held(moved, 50.0, given_up=3)
     inner = (slice(2, 10), slice(2, 10))
     told = {f.quantity: f for f in peers.of_peer(one, peers.NAIVE, lambda: held, inner, 0.5)}
     assert told[f"{peers.NAIVE}: LV drift, rms px"].value == 0
     ratio = told[f"{peers.NAIVE}: times as long as {peers.ENGINE}"]
     assert ratio.value == 100
+    assert told[f"{peers.NAIVE}: frames given up"].value == 3
     assert not ratio.falls_short
 
 

@@ -31,6 +31,9 @@ check:  ## Run the static checks
 bench:  ## Measure the engine against known truths; fails where a figure falls short
 	@$(SETUP) dev && $(RUN) scripts.bench $(ARGS)
 
+drill-%:
+	@$(SETUP) dev && $(RUN) scripts.drill $* $(ARGS)
+
 lock:  ## Compile requirements/*.in to hashed lock files (ARGS=--upgrade takes newer versions)
 	@$(SETUP) dev && $(RUN) scripts.lock $(ARGS)
 

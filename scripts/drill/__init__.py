@@ -1,0 +1,1 @@
+"""Drills: the product put under the loads and faults it promises to bear, and what came of it."""

@@ -1,0 +1,62 @@
+"""Run a drill: 1 if a figure falls short of its mark.
+
+.venv/bin/python -m scripts.drill NAME [--only part,part]
+
+A drill's parts are the modules NAME_PART.py in this folder; each has ``measure(said)``, which
+gives its figures and tells ``said`` how far it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from pathlib import Path
+
+# As in manage.py, and before numpy is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from scripts.bench.table import Figure, lines
+
+
+def parts_of(drill: str) -> list[str]:
+    """The parts of a drill, by the files that are there."""
+    files = sorted(Path(__file__).parent.glob(f"{drill}_*.py"))
+    return [file.stem.removeprefix(f"{drill}_") for file in files]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.drill", description=__doc__)
+    parser.add_argument("drill")
+    parser.add_argument("--only", default="", help="some of its parts, with commas between")
+    chosen = parser.parse_args(arguments)
+    there = parts_of(chosen.drill)
+    if not there:
+        print(f"There is no drill {chosen.drill}.", file=sys.stderr)
+        return 2
+    parts = chosen.only.split(",") if chosen.only else there
+    unknown = set(parts) - set(there)
+    if unknown:
+        print(f"There is no part {', '.join(sorted(unknown))}.", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    for part in parts:
+        module = importlib.import_module(f"scripts.drill.{chosen.drill}_{part}")
+        figures += module.measure(_said)
+    _said("")
+    print("\n".join(lines(figures)))
+    short = [one for one in figures if one.falls_short]
+    if short:
+        print(f"{len(short)} of {sum(f.reach is not None for f in figures)} figures fall short.")
+    return 1 if short else 0
+
+
+def _said(what: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{what}")
+        sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

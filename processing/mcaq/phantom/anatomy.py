@@ -265,7 +265,7 @@ def _elsewhere(heart: HeartLevel, level: str, offset_mm: float) -> HeartLevel:
 def _contracted(heart: HeartLevel, contraction: float) -> HeartLevel:
     """Towards systole the cavity narrows and the wall thickens, so that its area stays.
 
-    A third of the radius is usual (fractional shortening of 25–43 %, Lang 2015). The papillary
+    A third of the radius is usual (fractional shortening of 25–43 %, Lang 2005). The papillary
     muscles thicken, too, and come together until they nearly fill the cavity.
     """
     if not contraction:

@@ -52,8 +52,9 @@ def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:
     for name, content in files:
         shown = PurePosixPath(name.replace("\\", "/")).name[:255] or "file without a name"
         size = content.size or 0
-        if size > settings.UPLOAD_MAX_FILE_BYTES:
-            megabytes = settings.UPLOAD_MAX_FILE_BYTES // 1024**2
+        most = most_bytes(content)
+        if size > most:
+            megabytes = most // 1024**2
             raise UploadError(
                 f"{shown} is larger than {megabytes} MB. Leave it out and send the rest again."
             )
@@ -75,13 +76,21 @@ def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:
     return upload.items.count()
 
 
+def most_bytes(content: File) -> int:
+    """How large a file may be: an archive is as large as the files in it, which are told apart."""
+    start = content.read(4)
+    content.seek(0)
+    archive = start in {b"PK\x03\x04", b"PK\x05\x06"}
+    return settings.UPLOAD_MAX_TOTAL_BYTES if archive else settings.UPLOAD_MAX_FILE_BYTES
+
+
 def complete(upload: Upload, *, sent: int | None = None) -> None:
     """All files are here: ring the check in the same transaction. Doing it twice is one."""
     with transaction.atomic():
         locked = Upload.objects.select_for_update().get(pk=upload.pk)
         if locked.state != Upload.State.RECEIVING:
             return
-        received = locked.items.count()
+        received = locked.items.filter(parent=None).count()
         if received == 0:
             raise UploadError("No file was sent. Choose the folder that holds the study's images.")
         if sent is not None and sent != received:
@@ -137,9 +146,18 @@ def claim(pk: int) -> Upload | None:
     return Upload.objects.select_related("user", "trust").get(pk=pk)
 
 
-def heartbeat(upload: Upload, done: int) -> bool:
-    """Renew the lease; False if the upload is no longer ours."""
-    return bool(_mine(upload).update(done=done, lease_until=Now() + LEASE))
+def heartbeat(upload: Upload, done: int, total: int | None = None) -> bool:
+    """Renew the lease; False if the upload is no longer ours.
+
+    ``total`` grows while archives are opened.
+    """
+    return bool(
+        _mine(upload).update(
+            done=done,
+            total=upload.total if total is None else total,
+            lease_until=Now() + LEASE,
+        )
+    )
 
 
 def fail(upload: Upload, reason: str) -> None:
@@ -158,9 +176,9 @@ def empty_quarantine(upload: Upload) -> None:
     """Delete what came in; names of files that were stored go too, they may name a patient."""
     storage.quarantine_delete(upload.items.values_list("key", flat=True))
     upload.items.update(key="")
-    upload.items.filter(state__in=[UploadItem.State.STORED, UploadItem.State.DUPLICATE]).update(
-        name=""
-    )
+    upload.items.filter(
+        state__in=[UploadItem.State.STORED, UploadItem.State.DUPLICATE, UploadItem.State.OPENED]
+    ).update(name="")
 
 
 def mine_locked(upload: Upload) -> bool:

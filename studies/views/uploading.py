@@ -122,6 +122,7 @@ def _context(upload: Upload) -> dict[str, object]:
         "received": upload.items.count(),
         "stored": upload.items.filter(state__in=stored).count(),
         "duplicates": upload.items.filter(state=UploadItem.State.DUPLICATE).count(),
+        "opened": upload.items.filter(state=UploadItem.State.OPENED).count(),
         "rejected": list(items.filter(state=UploadItem.State.REJECTED)),
         "unused": list(items.filter(state=UploadItem.State.UNUSED)),
         "series": _series_rows(studies),

@@ -199,13 +199,16 @@ def test_a_form_meets_a_full_disk(client, user, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(handler, "receive_data_chunk", full)
-    files = {"files": [ContentFile(b"some bytes", name="IM_0001")]}
-    page = client.post("/uploads/", files, follow=True)
+
+    def files():
+        return {"files": [ContentFile(b"some bytes", name="IM_0001")]}
+
+    page = client.post("/uploads/", files(), follow=True)
     assert page.status_code == 200
     assert "disk is full" in page.content.decode()
     upload = uploads.start(user)
-    told = client.post(f"/uploads/{upload.public_id}/files/", files)
+    told = client.post(f"/uploads/{upload.public_id}/files/", files())
     assert told.status_code == 507
     assert "disk is full" in told.json()["message"]
     monkeypatch.undo()
-    assert client.post(f"/uploads/{upload.public_id}/files/", files).json() == {"received": 1}
+    assert client.post(f"/uploads/{upload.public_id}/files/", files()).json() == {"received": 1}

@@ -7,7 +7,6 @@ machine, and ``settle`` hands the whole file over.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -23,7 +22,6 @@ from accounts.identifiers import new_public_id
 from studies import storage
 
 PIECE_BYTES = 1024**2
-DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Busy(Exception):
@@ -171,4 +169,4 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _told(error: OSError) -> Exception:
-    return DiskFull() if error.errno in DISK_FULL else error
+    return DiskFull() if storage.is_full(error) else error

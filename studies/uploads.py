@@ -66,13 +66,14 @@ def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:
     _require_receiving(upload)
     for name, content in files:
         shown, size = shown_name(name), content.size or 0
-        _require_file_size(shown, size)
+        if not _is_archive(content):
+            _require_file_size(shown, size)
         _require_total(upload, size)
         quota.require_bytes(upload, size)
         try:
             key, size, sha256 = storage.quarantine_write(content)
         except OSError as error:
-            if error.errno in pieces.DISK_FULL:
+            if storage.is_full(error):
                 raise NoRoom(DISK_FULL) from None
             raise
         try:
@@ -89,7 +90,7 @@ def add_files(upload: Upload, files: Iterable[tuple[str, File]]) -> int:
 def _add_item(upload: Upload, *, name: str, key: str, size: int, sha256: str) -> bool:
     """The row of a file that lies in quarantine; False if the upload holds the same already."""
     quota.lock(upload.trust_id)
-    Upload.objects.select_for_update().get(pk=upload.pk)
+    _require_receiving(Upload.objects.select_for_update().get(pk=upload.pk))
     if upload.items.filter(name=name, sha256=sha256).exists():
         return False
     _require_total(upload, size)
@@ -177,7 +178,7 @@ def finish(part: UploadPart) -> None:
             if again.item_id is None:
                 again.item = UploadItem.objects.create(
                     upload_id=part.upload_id, name=part.name, key=part.key, size=part.size,
-                    sha256=sha256, members=part.members,
+                    sha256=sha256, holds=part.members,
                 )  # fmt: skip
                 again.name = ""  # the item has it, and forgets it when it may
                 again.save(update_fields=["item", "name"])
@@ -208,9 +209,12 @@ def _files_inside(handle: FileIO) -> int:
     return int.from_bytes(end[10:12], "little") if end[:4] == b"PK\x05\x06" else 0
 
 
-def _is_archive(handle: FileIO) -> bool:
-    handle.seek(0)
-    return handle.read(4) == b"PK\x03\x04"
+def _is_archive(content: File | FileIO) -> bool:
+    """An archive may be as large as an upload: its files are told apart when it is checked."""
+    content.seek(0)
+    start = content.read(4)
+    content.seek(0)
+    return start in {b"PK\x03\x04", b"PK\x05\x06"}
 
 
 def shown_name(name: str) -> str:
@@ -220,7 +224,7 @@ def shown_name(name: str) -> str:
 
 def file_count(upload: Upload) -> int:
     """Files that have arrived, those in packets among them."""
-    return upload.items.aggregate(total=Sum("members"))["total"] or 0
+    return upload.items.filter(parent=None).aggregate(total=Sum("holds"))["total"] or 0
 
 
 def _require_receiving(upload: Upload) -> None:
@@ -327,9 +331,18 @@ def claim(pk: int) -> Upload | None:
     return Upload.objects.select_related("user", "trust").get(pk=pk)
 
 
-def heartbeat(upload: Upload, done: int) -> bool:
-    """Renew the lease; False if the upload is no longer ours."""
-    return bool(_mine(upload).update(done=done, lease_until=Now() + LEASE))
+def heartbeat(upload: Upload, done: int, total: int | None = None) -> bool:
+    """Renew the lease; False if the upload is no longer ours.
+
+    ``total`` grows while archives are opened.
+    """
+    return bool(
+        _mine(upload).update(
+            done=done,
+            total=upload.total if total is None else total,
+            lease_until=Now() + LEASE,
+        )
+    )
 
 
 def fail(upload: Upload, reason: str) -> None:
@@ -348,9 +361,9 @@ def empty_quarantine(upload: Upload) -> None:
     """Delete what came in; names of files that were stored go too, they may name a patient."""
     storage.quarantine_delete(upload.items.values_list("key", flat=True))
     upload.items.update(key="")
-    upload.items.filter(state__in=[UploadItem.State.STORED, UploadItem.State.DUPLICATE]).update(
-        name=""
-    )
+    upload.items.filter(
+        state__in=[UploadItem.State.STORED, UploadItem.State.DUPLICATE, UploadItem.State.OPENED]
+    ).update(name="")
 
 
 def mine_locked(upload: Upload) -> bool:

@@ -17,10 +17,13 @@ class Upload(models.Model):
         RECEIVING = "receiving", _("Receiving files")
         QUEUED = "queued", _("Waiting to be checked")
         CHECKING = "checking", _("Checking files")
+        ASKED = "asked", _("Waiting for your answer")
         DONE = "done", _("Checked")
         FAILED = "failed", _("Could not be used")
 
-    OPEN = (State.RECEIVING, State.QUEUED, State.CHECKING)
+    OPEN = (State.RECEIVING, State.QUEUED, State.CHECKING, State.ASKED)
+    #: ``keep`` where the sender wants all examinations without being asked.
+    EVERYTHING = "all"
 
     public_id = PublicIdField()
     trust = models.ForeignKey("accounts.Trust", on_delete=models.PROTECT, related_name="uploads")
@@ -37,6 +40,10 @@ class Upload(models.Model):
     reason = models.TextField(blank=True)
     #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.
     manifest = models.CharField(max_length=64, blank=True)
+    #: What the sender is asked about, as studies/examinations.py tells it.
+    examinations = models.JSONField(default=list, blank=True)
+    #: The answer: uids of the studies to keep, or EVERYTHING; null while there is none.
+    keep = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
 
@@ -60,14 +67,19 @@ class UploadItem(models.Model):
         DUPLICATE = "duplicate", _("Already stored")
         UNUSED = "unused", _("Left out")
         REJECTED = "rejected", _("Refused")
+        OPENED = "opened", _("Opened")  # an archive: its files are items of their own
 
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="items")
+    #: The archive that a file came out of.
+    parent = models.ForeignKey(
+        "self", on_delete=models.CASCADE, null=True, blank=True, related_name="members"
+    )
     name = models.CharField(max_length=255, blank=True)
     key = models.CharField(max_length=100, blank=True)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
-    #: Files inside, where the sender packed several into one.
-    members = models.PositiveIntegerField(default=1)
+    #: How many files it is: more than one where the sender packed them together.
+    holds = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     reason = models.TextField(blank=True)
 

@@ -166,6 +166,7 @@ def _context(upload: Upload) -> dict[str, object]:
         "received": uploads.file_count(upload),
         "stored": upload.items.filter(state__in=stored).count(),
         "duplicates": upload.items.filter(state=UploadItem.State.DUPLICATE).count(),
+        "opened": upload.items.filter(state=UploadItem.State.OPENED, holds=1).count(),
         "rejected": list(items.filter(state=UploadItem.State.REJECTED)),
         "unused": list(items.filter(state=UploadItem.State.UNUSED)),
         "series": _series_rows(studies),

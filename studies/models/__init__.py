@@ -4,7 +4,7 @@ from studies.models.files import StoredFile
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
 from studies.models.studies import Series, Study
-from studies.models.uploads import Upload, UploadItem
+from studies.models.uploads import Upload, UploadItem, UploadPart
 
 __all__ = [
     "Result",
@@ -15,4 +15,5 @@ __all__ = [
     "Study",
     "Upload",
     "UploadItem",
+    "UploadPart",
 ]

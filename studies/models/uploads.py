@@ -38,6 +38,8 @@ class Upload(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.
+    manifest = models.CharField(max_length=64, blank=True)
     #: What the sender is asked about, as studies/examinations.py tells it.
     examinations = models.JSONField(default=list, blank=True)
     #: The answer: uids of the studies to keep, or EVERYTHING; null while there is none.
@@ -76,6 +78,8 @@ class UploadItem(models.Model):
     key = models.CharField(max_length=100, blank=True)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
+    #: How many files it is: more than one where the sender packed them together.
+    holds = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RECEIVED)
     reason = models.TextField(blank=True)
 
@@ -84,3 +88,35 @@ class UploadItem(models.Model):
 
     def __str__(self) -> str:
         return f"file {self.pk} of {self.upload_id}"
+
+
+class UploadPart(models.Model):
+    """A file that comes in pieces. Its bytes lie in quarantine, as far as they have come.
+
+    The size of what lies there is how far it is. Once all is there it has its ``item``.
+    """
+
+    public_id = PublicIdField()
+    upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="parts")
+    item = models.OneToOneField(
+        UploadItem, on_delete=models.CASCADE, null=True, related_name="part"
+    )
+    name = models.CharField(max_length=255, blank=True)
+    key = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField()
+    members = models.PositiveIntegerField(default=1)
+    fingerprint = models.CharField(max_length=64, blank=True)
+    touched_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["upload", "fingerprint"],
+                condition=~models.Q(fingerprint=""),
+                name="one_part_for_a_fingerprint",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"part {self.pk} of {self.upload_id}"

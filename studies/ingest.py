@@ -23,15 +23,20 @@ from django.utils.dateparse import parse_date
 
 from accounts import audit
 from accounts.models import Trust
-from corecmr import sandbox
 from corecmr.queue import enqueue
-from studies import identity, storage, uploads
+from studies import identity, judging, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
+
+
+_NO_ROOM = (
+    "The site has no room left for these files, and nothing of them was stored. Tell your "
+    "administrator, and send them again when there is room."
+)
 
 
 class IngestError(Exception):
@@ -48,6 +53,12 @@ def ingest(upload: Upload) -> None:
         return
     except IngestError as error:
         uploads.fail(upload, str(error))
+        return
+    except OSError as error:
+        if not storage.is_full(error):
+            raise
+        log.error("ingest found no room on the disk")
+        uploads.fail(upload, _NO_ROOM)
         return
     uploads.empty_quarantine(upload)
 
@@ -70,60 +81,33 @@ def trust_key(trust: Trust) -> bytes:
 
 
 def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
-    """Let the child read every file; gives its manifest. The child sees no name, only numbers."""
-    incoming = scratch / "in"
+    """Let a child read every file; gives its manifest. The child sees no name, only numbers."""
+    incoming, out = scratch / "in", scratch / "out"
     incoming.mkdir()
-    files = []
-    for item in upload.items.order_by("pk"):
-        path = incoming / str(item.pk)
-        with storage.quarantine().open(item.key, "rb") as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target, 1024**2)
-        files.append({"id": str(item.pk), "path": str(path)})
-    progress = {"done": 0}
-
-    def on_line(line: str) -> None:
-        value = sandbox.parse_json_line(line).get("done")
-        if isinstance(value, int):
-            progress["done"] = value
-
-    request = {
-        "files": files,
-        "out": str(scratch / "out"),
-        "key_hex": trust_key(upload.trust).hex(),
-    }
-    (scratch / "out").mkdir()
-    outcome = sandbox.run(
-        "studies.dicom.intake",
-        [],
-        sandbox.Limits(
-            memory_bytes=settings.INTAKE_MEMORY_BYTES,
-            wall_seconds=settings.INTAKE_WALL_SECONDS,
-            cpu_seconds=settings.INTAKE_WALL_SECONDS,
-        ),
-        stdin=json.dumps(request),
-        on_line=on_line,
-        keep_going=lambda: uploads.heartbeat(upload, progress["done"]),
-    )
-    manifest = scratch / "out" / "manifest.json"
-    if outcome.returncode == 0 and manifest.exists():
-        return json.loads(manifest.read_text())
-    identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
-    log.error(
-        "intake %s ended by %s with %s: %s",
-        identifier, outcome.ended_by, outcome.returncode, _last_line(outcome.stderr),
-    )  # fmt: skip
-    if outcome.ended_by == "wall":
-        raise IngestError("Checking these files took too long. Send one study at a time.")
-    raise IngestError(
-        "These files could not be checked: one of them is damaged in a way that stops the "
-        f"reader. Send one series at a time to find it (log id {identifier})."
-    )
-
-
-def _last_line(text: str) -> str:
-    """The kind of error only: its message may hold something read from a file."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].split(":", 1)[0][:80] if lines else ""
+    out.mkdir()
+    files = [
+        (str(item.pk), storage.quarantine_path(item.key, incoming))
+        for item in upload.items.filter(parent=None).order_by("pk")
+    ]
+    try:
+        judged = judging.judge(
+            files,
+            out,
+            trust_key(upload.trust),
+            beat=lambda done, total: uploads.heartbeat(upload, done, total),
+        )
+    except judging.Stopped:
+        raise _LostLease from None
+    except judging.TookTooLong:
+        raise IngestError("Checking these files took too long. Send one study at a time.") from None
+    except judging.BrokeDown as how:
+        identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
+        log.error("intake %s ended by %s", identifier, how)
+        raise IngestError(
+            "These files could not be checked: the site's reader does not work (log id "
+            f"{identifier}). Try again; if it happens again, tell your administrator the id."
+        ) from None
+    return judged.manifest
 
 
 def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
@@ -138,14 +122,15 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
         with transaction.atomic():
             if not uploads.mine_locked(upload):
                 raise _LostLease
-            _settle_items(upload, manifest, verdicts)
+            total = _settle_items(upload, manifest, perfusion, verdicts, keys)
             if not perfusion:
-                return _nothing_found(upload)
+                return _nothing_found(upload, total)
             studies = [_store_study(upload, found, verdicts, out, keys) for found in perfusion]
             upload.studies.set(studies)
             Upload.objects.filter(pk=upload.pk).update(
                 state=Upload.State.DONE,
-                done=upload.total,
+                done=total,
+                total=total,
                 finished_at=timezone.now(),
                 lease_until=None,
                 changes=_changes(manifest),
@@ -167,9 +152,11 @@ def _changes(manifest: dict[str, Any]) -> Counter[str]:
     return total
 
 
-def _nothing_found(upload: Upload) -> None:
+def _nothing_found(upload: Upload, total: int) -> None:
     Upload.objects.filter(pk=upload.pk).update(
         state=Upload.State.FAILED,
+        done=total,
+        total=total,
         reason=(
             "None of these files belongs to a first-pass perfusion series. Choose the folder that "
             "holds the films of the contrast's first pass, as exported from the scanner or the "
@@ -210,29 +197,45 @@ def _write_new(
 
 
 def _settle_items(
-    upload: Upload, manifest: dict[str, Any], verdicts: dict[str, dict[str, Any]]
-) -> None:
-    """Say of each file what became of it."""
+    upload: Upload,
+    manifest: dict[str, Any],
+    kept: list[dict[str, Any]],
+    verdicts: dict[str, dict[str, Any]],
+    keys: dict[str, str],
+) -> int:
+    """Say of each file what became of it; gives their number, without archives that were opened."""
     unused = {
         entry["id"]: entry["reason"] for study in manifest["studies"] for entry in study["unused"]
     }
     used = {
-        file_id
-        for study in manifest["studies"]
-        for series in study["series"]
-        for file_id in series["file_ids"]
+        file_id for study in kept for series in study["series"] for file_id in series["file_ids"]
     }
-    for item in upload.items.all():
-        identifier = str(item.pk)
-        verdict = verdicts.get(identifier)
-        if identifier in used:
-            item.state = UploadItem.State.STORED
-        elif verdict is not None and not verdict["accepted"]:
-            item.state, item.reason = UploadItem.State.REJECTED, verdict["reason"]
+    archives = {str(item.pk): item for item in upload.items.filter(parent=None)}
+    members = []
+    for file_id, verdict in verdicts.items():
+        first = verdict.get("same_as", file_id)
+        if verdict.get("opened"):
+            state, reason = UploadItem.State.OPENED, ""
+        elif not verdicts[first]["accepted"]:
+            state, reason = UploadItem.State.REJECTED, verdicts[first]["reason"]
+        elif first in used:
+            new = first == file_id and file_id in keys
+            state, reason = UploadItem.State.STORED if new else UploadItem.State.DUPLICATE, ""
         else:
-            item.state = UploadItem.State.UNUSED
-            item.reason = unused.get(identifier, "It belongs to no perfusion series.")
-        item.save(update_fields=["state", "reason"])
+            state = UploadItem.State.UNUSED
+            reason = unused.get(first, "It belongs to no perfusion series.")
+        if file_id in archives:
+            archives[file_id].state, archives[file_id].reason = state, reason
+        else:
+            members.append(
+                UploadItem(
+                    upload=upload, parent=archives[verdict["archive"]], name=verdict["name"],
+                    size=verdict["unpacked"], state=state, reason=reason,
+                )
+            )  # fmt: skip
+    UploadItem.objects.bulk_update(archives.values(), ["state", "reason"], batch_size=1000)
+    UploadItem.objects.bulk_create(members, batch_size=1000)
+    return sum(not verdict.get("opened") for verdict in verdicts.values())
 
 
 def _store_study(
@@ -299,8 +302,7 @@ def _store_study(
             stored.add(file_id)
             verdict = verdicts[file_id]
             if file_id not in keys:
-                upload.items.filter(pk=int(file_id)).update(state=UploadItem.State.DUPLICATE)
-                continue
+                continue  # the trust holds it already
             rows.append(
                 storage.row(
                     study,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from django.utils.dateparse import parse_date
 from accounts import audit
 from accounts.models import Trust
 from corecmr.queue import enqueue
-from studies import judging, storage, uploads
+from studies import identity, judging, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
@@ -131,6 +133,7 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
                 total=total,
                 finished_at=timezone.now(),
                 lease_until=None,
+                changes=_changes(manifest),
             )
             audit.record(upload.user, "upload.ingest", upload, studies=len(studies))
             for study in studies:
@@ -139,6 +142,14 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
 
 class _LostLease(Exception):
     """Another worker has this upload now; what we wrote is taken back."""
+
+
+def _changes(manifest: dict[str, Any]) -> Counter[str]:
+    """What became of the attributes of all files that were rebuilt."""
+    total: Counter[str] = Counter()
+    for verdict in manifest["files"]:
+        total.update(verdict.get("changes") or {})
+    return total
 
 
 def _nothing_found(upload: Upload, total: int) -> None:
@@ -252,6 +263,15 @@ def _store_study(
     )
     if created:
         audit.record(upload.user, "study.create", study)
+    identity.record(
+        study,
+        (
+            json.loads((out / f"{file_id}.json").read_text())
+            for file_id in dict.fromkeys(
+                name for series in found["series"] for name in series["file_ids"]
+            )
+        ),
+    )
     slices: dict[str, int] = {}
     stored: set[str] = set()
     for entry in found["series"]:

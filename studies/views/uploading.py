@@ -18,6 +18,7 @@ from corecmr.errors import wants_json
 from studies import uploads
 from studies.models import Series, Study, Upload, UploadItem
 from studies.refusals import NoRoom, UploadError
+from studies.views import deidentification
 
 
 def own_upload(request: HttpRequest, public_id: str) -> Upload:
@@ -170,6 +171,7 @@ def _context(upload: Upload) -> dict[str, object]:
         "rejected": list(items.filter(state=UploadItem.State.REJECTED)),
         "unused": list(items.filter(state=UploadItem.State.UNUSED)),
         "series": _series_rows(studies),
+        "changes": deidentification.change_rows(upload.changes),
         "studies": studies,
         "error": upload.reason,
     }

@@ -21,8 +21,9 @@ export class List {
     ]) {
       if (entries.length === 0) continue;
       const set = fieldset(title);
-      const bytes = entries.reduce((sum, { file }) => sum + file.size, 0);
-      set.append(this.row({ label: `${files(entries.length)}, ${hint}`, hint: names(entries), entries, bytes }).item);
+      const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+      const preview = entries !== groups.zips;
+      set.append(this.row({ label: `${files(entries.length)}, ${hint}`, hint: names(entries), entries, bytes, preview, name: title }).item);
       place.append(set);
     }
   }
@@ -56,22 +57,22 @@ export class List {
     return set;
   }
 
-  row({ label, hint, entries, bytes, taken = true, name = label }) {
+  row({ label, hint, entries, bytes, taken = true, preview = true, name }) {
     const made = checkbox(label, hint);
     made.box.checked = taken;
     made.box.addEventListener('change', () => this.onChange());
-    this.boxes.push({ box: made.box, entries, bytes, name });
+    this.boxes.push({ box: made.box, entries, bytes, preview, name });
     return made;
   }
 
-  /** What is to be sent, in the order of names. */
+  /** What is to be sent, in one order whatever was ticked. */
   get chosen() {
-    return this.boxes.filter(({ box }) => box.checked).flatMap(({ entries }) => entries).sort((one, other) => (one.name < other.name ? -1 : 1));
+    return this.boxes.filter(({ box }) => box.checked).flatMap(({ entries }) => entries).sort((one, other) => one.place - other.place);
   }
 
   /** For the preview: a name for each series, and its first file. */
   get examples() {
-    return this.boxes.map(({ name, entries }) => ({ name, file: entries[0].file, archive: entries[0].archive })).filter(({ archive }) => !archive);
+    return this.boxes.filter(({ preview }) => preview).map(({ name, entries }) => ({ name, place: entries[0].place }));
   }
 }
 

@@ -95,15 +95,25 @@ function prepareExamples() {
 
 async function showPreview() {
   const rows = await helper.ask('preview', Number(by('upload-example').value));
+  const heads = [...by('upload-preview').querySelectorAll('thead th')].map(({ textContent }) => textContent);
   by('upload-preview-rows').replaceChildren(...rows.map((cells) => {
-    const row = Object.assign(document.createElement('tr'), { className: 'nhsuk-table__row' });
+    const row = made('tr', 'nhsuk-table__row', 'row');
     row.append(...cells.map((text, column) => {
-      const cell = Object.assign(document.createElement(column ? 'td' : 'th'), { className: column ? 'nhsuk-table__cell' : 'nhsuk-table__header', textContent: text });
-      if (column === 0) cell.scope = 'row';
+      const cell = made('td', 'nhsuk-table__cell', 'cell');
+      const head = made('span', 'nhsuk-table-responsive__heading');
+      head.setAttribute('aria-hidden', 'true');
+      head.textContent = `${heads[column]} `;
+      cell.append(head, Object.assign(document.createElement('span'), { textContent: text }));
       return cell;
     }));
     return row;
   }));
+}
+
+function made(element, className, role) {
+  const node = Object.assign(document.createElement(element), { className });
+  if (role) node.setAttribute('role', role);
+  return node;
 }
 
 function showProgress(progress) {

@@ -67,6 +67,6 @@ function unique(path, taken) {
 }
 
 export function megabytes(bytes) {
-  const value = bytes / 1024 ** 2;
+  const value = bytes ? Math.max(0.1, bytes / 1024 ** 2) : 0;
   return value < 10 ? value.toFixed(1) : String(Math.round(value));
 }

@@ -49,7 +49,9 @@ def measure(
     where = f"{files} files by tus-js-client"
     return [
         Figure("times the web server was killed", where, seen["kills"], kills, kills, True),
-        Figure("requests that broke off and were taken up again", where, seen["broken"], 1, 1, True),
+        Figure(
+            "requests that broke off and were taken up again", where, seen["broken"], 1, 1, True
+        ),
         Figure("files stored, of those sent", where, seen["stored"], files, files, True),
         Figure("files whose SHA-256 differs, or that were not sent", where, seen["wrong"], 0, 0),
         Figure("bytes stored ÷ bytes sent", where, seen["bytes"], 1, 1, True),
@@ -180,7 +182,9 @@ def _client(endpoint: str, visitor: Visitor, files: list[Path]) -> Iterator[Iter
             "parallel": 3,
             "chunkBytes": _CHUNK_BYTES,
         }
-        assert client.stdin and client.stdout and client.stderr  # noqa: S101
+        assert client.stdin is not None  # noqa: S101
+        assert client.stdout is not None  # noqa: S101
+        assert client.stderr is not None  # noqa: S101
         with client.stdin as asked:
             asked.write(json.dumps(request))
         yield (json.loads(line) for line in client.stdout)
@@ -190,9 +194,7 @@ def _client(endpoint: str, visitor: Visitor, files: list[Path]) -> Iterator[Iter
     finally:
         alarm.cancel()
         client.kill()
-        client.wait()
-        client.stdout.close()
-        client.stderr.close()
+        client.communicate()
 
 
 def _kept(url: str, var: Path) -> list[tuple[str, str, int]]:

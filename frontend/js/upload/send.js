@@ -2,11 +2,9 @@
 // a lost server or an earlier visit to the page left off. Used in the worker only.
 import { Upload as TusUpload } from 'tus-js-client';
 import { pack } from './pack.js';
+import { parts } from './parts.js';
 
 const CHUNK_BYTES = 8 * 1024 ** 2;
-const PACK_BYTES = 32 * 1024 ** 2;
-const PACK_FILES = 500;
-const LARGE_BYTES = 8 * 1024 ** 2;
 const PARALLEL = 3;
 const PAUSES_MS = [0, 1000, 3000, 5000, 10000, 20000, 30000];
 /** What may pass by itself: a lost line, another window's lock, a damaged piece, a busy server. */
@@ -14,29 +12,6 @@ const PASSING = new Set([0, 409, 423, 429, 460, 500, 502, 503, 504]);
 
 /** Why the upload stopped, in a sentence for the person. */
 export class UploadProblem extends Error {}
-
-/** The parts that files are sent in: [{members, bytes, packed}], the same for the same files. */
-export function parts(entries) {
-  const all = [];
-  let small = [];
-  let bytes = 0;
-  const close = () => {
-    if (small.length) all.push({ members: small, bytes, packed: small.length > 1 });
-    small = [];
-    bytes = 0;
-  };
-  for (const entry of entries) {
-    const { size } = entry.file;
-    if (entry.archive || size > LARGE_BYTES) all.push({ members: [entry], bytes: size, packed: false });
-    else {
-      if (small.length === PACK_FILES || bytes + size > PACK_BYTES) close();
-      small.push(entry);
-      bytes += size;
-    }
-  }
-  close();
-  return all;
-}
 
 /** SHA-256 in hexadecimal; "" where the browser has none, on a site without TLS. */
 async function digest(text) {

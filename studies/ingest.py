@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from django.utils.dateparse import parse_date
 from accounts import audit
 from accounts.models import Trust
 from corecmr.queue import enqueue
-from studies import judging, storage, uploads
+from studies import examinations, identity, judging, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
@@ -46,6 +48,9 @@ def ingest(upload: Upload) -> None:
     try:
         with _scratch() as scratch:
             manifest = _judge(upload, scratch)
+            if _asks(upload, manifest):
+                return
+            examinations.keep_only(manifest, upload.keep)
             _store(upload, manifest, scratch / "out")
     except _LostLease:
         return
@@ -108,6 +113,20 @@ def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
     return judged.manifest
 
 
+def _asks(upload: Upload, manifest: dict[str, Any]) -> bool:
+    """Whether the sender must say first which examinations to keep; then the upload waits."""
+    if upload.keep is not None:
+        return False
+    names = {str(item.pk): ("", item.name) for item in upload.items.filter(parent=None)}
+    for verdict in manifest["files"]:
+        if "archive" in verdict:
+            names[verdict["id"]] = verdict["folder"], verdict["name"]
+    found = examinations.to_ask_about(manifest, names)
+    if found and not uploads.ask(upload, found):
+        raise _LostLease
+    return bool(found)
+
+
 def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
     verdicts = {entry["id"]: entry for entry in manifest["files"]}
     perfusion = [
@@ -131,6 +150,7 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
                 total=total,
                 finished_at=timezone.now(),
                 lease_until=None,
+                changes=_changes(manifest),
             )
             audit.record(upload.user, "upload.ingest", upload, studies=len(studies))
             for study in studies:
@@ -139,6 +159,14 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
 
 class _LostLease(Exception):
     """Another worker has this upload now; what we wrote is taken back."""
+
+
+def _changes(manifest: dict[str, Any]) -> Counter[str]:
+    """What became of the attributes of all files that were rebuilt."""
+    total: Counter[str] = Counter()
+    for verdict in manifest["files"]:
+        total.update(verdict.get("changes") or {})
+    return total
 
 
 def _nothing_found(upload: Upload, total: int) -> None:
@@ -212,7 +240,9 @@ def _settle_items(
             state, reason = UploadItem.State.STORED if new else UploadItem.State.DUPLICATE, ""
         else:
             state = UploadItem.State.UNUSED
-            reason = unused.get(first, "It belongs to no perfusion series.")
+            reason = verdicts[first].get("unused") or unused.get(
+                first, "It belongs to no perfusion series."
+            )
         if file_id in archives:
             archives[file_id].state, archives[file_id].reason = state, reason
         else:
@@ -252,6 +282,15 @@ def _store_study(
     )
     if created:
         audit.record(upload.user, "study.create", study)
+    identity.record(
+        study,
+        (
+            json.loads((out / f"{file_id}.json").read_text())
+            for file_id in dict.fromkeys(
+                name for series in found["series"] for name in series["file_ids"]
+            )
+        ),
+    )
     slices: dict[str, int] = {}
     stored: set[str] = set()
     for entry in found["series"]:

@@ -3,8 +3,9 @@
 ``python -m studies.dicom.intake``; the parent sets its limits. Request: ``files`` (each ``id``
 and ``path``), ``out`` (a folder), ``key_hex``; sizes in bytes ``member_bytes`` and
 ``total_bytes``; ``aside`` (sentences by id) for files that are not to be read again, and ``rest``,
-a sentence for all that is not judged yet. Good files are rebuilt as ``out/<id>.dcm``; what was
-understood stands in ``out/manifest.json``.
+a sentence for all that is not judged yet. Good files are rebuilt as ``out/<id>.dcm``, with
+whom they were of beside them in ``out/<id>.json``; what was understood, without a name, stands in
+``out/manifest.json``.
 
 One bad file never stops the good ones. Before a file is read its id is told on standard output;
 its verdict is written down at once. So when a file ends this process, the parent knows which one
@@ -29,8 +30,10 @@ from typing import IO, Any
 import pydicom
 
 from studies.dicom import unzip
+from studies.dicom.changes import changes
 from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import Frame, frames_of
+from studies.dicom.identity import source_identity
 from studies.dicom.quiet import quiet
 from studies.dicom.read import DAMAGED, Refused, read_file
 from studies.dicom.sort import SortedSeries, sort_frames
@@ -173,10 +176,15 @@ class Intake:
     def _read(self, file_id: str, path: Path) -> dict[str, Any]:
         target = self._out / f"{file_id}.dcm"
         try:
-            clean = deidentify(read_file(path), key=self._key)
+            source = read_file(path)
+            clean = deidentify(source, key=self._key)
             found, fact = frames_of(clean, file_id), _facts(clean)
             clean.save_as(target, enforce_file_format=True)
             data = target.read_bytes()
+            # Not in the manifest: it goes from here into the owning trust's vault, nowhere else.
+            told = json.dumps(source_identity(source, clean))
+            (self._out / f"{file_id}.json").write_text(told)
+            changed = changes(source, clean)
             self._rebuilt_bytes += len(data)
             if self._rebuilt_bytes > self._caps.total_bytes:
                 self._rebuilt_bytes -= len(data)
@@ -197,6 +205,7 @@ class Intake:
             "sop_instance_uid": str(clean.SOPInstanceUID),
             "sha256": hashlib.sha256(data).hexdigest(),
             "size": len(data),
+            "changes": changed,
         }
         study = str(clean.StudyInstanceUID)
         first = self._seen.setdefault((study, str(verdict["sha256"])), file_id)
@@ -277,12 +286,14 @@ def _let_work(seconds: float | None) -> None:
 def _facts(clean: pydicom.Dataset) -> dict[str, Any]:
     """What the study's record keeps, from the rebuilt file only."""
     day = str(clean.get("StudyDate") or "")
+    time = str(clean.get("StudyTime") or clean.get("AcquisitionTime") or "")
     age = str(clean.get("PatientAge") or "")
     field = clean.get("MagneticFieldStrength")
     tesla = float(field) if field else None
     return {
         "patient_pseudonym": str(clean.PatientID),
         "study_date": f"{day[:4]}-{day[4:6]}-{day[6:8]}" if len(day) == 8 else None,
+        "time": f"{time[:2]}:{time[2:4]}" if time[:4].isdigit() and len(time) >= 4 else None,
         "patient": {
             "sex": str(clean.get("PatientSex") or ""),
             "age_years": int(age[:3]) if age[:3].isdigit() else None,

@@ -38,6 +38,8 @@ class Upload(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    #: What de-identification did to these files: "TAG action" and how often, without values.
+    changes = models.JSONField(default=dict)
     #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.
     manifest = models.CharField(max_length=64, blank=True)
     #: What the sender is asked about, as studies/examinations.py tells it.

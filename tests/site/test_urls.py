@@ -85,6 +85,10 @@ SITE: dict[str, list[Use]] = {
     "": [
         Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 302)),
     ],
+    "find/": [
+        post("/find/", CONSULTANTS, verb="identity.search", data=lambda: {"number": "INV 0001"}),
+        post("/find/", CONSULTANTS, ok=422),
+    ],
     "progress/": [Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 204))],
     "uploads/": [
         post("/uploads/", CONSULTANTS, headers=JSON, ok=201, verb="upload.start"),
@@ -117,6 +121,9 @@ SITE: dict[str, list[Use]] = {
     "uploads/<public_id:public_id>/complete/": [
         post("/uploads/{upload}/complete/", SENDER, verb="upload.complete"),
     ],
+    "uploads/<public_id:public_id>/answer/": [
+        post("/uploads/{upload}/answer/", SENDER, ok=302),
+    ],
     "uploads/<public_id:public_id>/withdraw/": [
         post("/uploads/{upload}/withdraw/", SENDER, ok=302, verb="upload.withdraw"),
     ],
@@ -148,6 +155,8 @@ SITE: dict[str, list[Use]] = {
         Use("/files/{data}/", TAKERS, verb="file.download"),
         Use("/files/{data}/", TAKERS, method="head", verb="file.download"),
     ],
+    "de-identification/": [Use("/de-identification/", EVERYBODY)],
+    "de-identification/rules.json": [Use("/de-identification/rules.json", EVERYBODY)],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
     "research/segments.csv": [
         post(

@@ -97,7 +97,7 @@ def _add_item(upload: Upload, *, name: str, key: str, size: int, sha256: str) ->
     """The row of a file that lies in quarantine; False if the upload holds the same already."""
     quota.lock(upload.trust_id)
     _require_receiving(Upload.objects.select_for_update().get(pk=upload.pk))
-    if upload.items.filter(name=name, sha256=sha256).exists():
+    if any(item.name == name for item in upload.items.filter(sha256=sha256)):
         return False
     _require_total(upload, size)
     quota.require_bytes(upload, size)

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import PublicIdField
+from studies.models.fields import SealedNameField
 
 
 class Upload(models.Model):
@@ -76,7 +77,7 @@ class UploadItem(models.Model):
     parent = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="members"
     )
-    name = models.CharField(max_length=255, blank=True)
+    name = SealedNameField(default="", blank=True)
     key = models.CharField(max_length=100, blank=True)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
@@ -103,7 +104,7 @@ class UploadPart(models.Model):
     item = models.OneToOneField(
         UploadItem, on_delete=models.CASCADE, null=True, related_name="part"
     )
-    name = models.CharField(max_length=255, blank=True)
+    name = SealedNameField(default="", blank=True)
     key = models.CharField(max_length=100)
     size = models.PositiveBigIntegerField()
     members = models.PositiveIntegerField(default=1)

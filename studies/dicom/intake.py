@@ -44,7 +44,7 @@ _TWO_PATIENTS = (
 )
 _TOO_MUCH = "With it the upload unpacks to more than {} MB. Send one study at a time."
 #: Processor time for one file, in s; more for a large one, which may hold many frames.
-_FILE_SECONDS = 4
+_FILE_SECONDS = 2
 _BYTES_A_SECOND = 2 * 1024**2
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 #: What the child ends with where the disk is full: no file is at fault.
@@ -53,16 +53,16 @@ EXIT_NO_ROOM = 28
 
 def main() -> None:
     request = json.loads(sys.stdin.read())
+    out = Path(request["out"])
     try:
         manifest = Intake(request).judge(request["files"])
+        # Under another name first: a manifest that is there is whole.
+        (out / "manifest.part").write_text(json.dumps(manifest))
+        (out / "manifest.part").rename(out / "manifest.json")
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
         sys.exit(EXIT_NO_ROOM)
-    # Beside the folder first: a manifest that is there is whole.
-    out = Path(request["out"])
-    (out / "manifest.part").write_text(json.dumps(manifest))
-    (out / "manifest.part").rename(out / "manifest.json")
 
 
 class Intake:
@@ -137,6 +137,7 @@ class Intake:
                     self._judge_member(handle, file_id, f"{file_id}.{number}", member)
             except unzip.Bomb as bomb:
                 self._take_back(file_id)
+                self._unpacked.forget()
                 self._total -= len(members) - 1
                 self._settle(_refusal(file_id, str(bomb)))
 

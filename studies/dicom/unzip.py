@@ -90,6 +90,10 @@ class Unpacked:
         """Go on with an archive of so many bytes."""
         self.archive_bytes, self.of_archive = archive_bytes, already
 
+    def forget(self) -> None:
+        """The archive is refused: what came out of it is gone, and costs the others no room."""
+        self.total -= self.of_archive
+
     def add(self, count: int) -> None:
         """Count what was unpacked. Raises Bomb where it is more than an archive may hold."""
         self.total += count

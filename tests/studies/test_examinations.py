@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
+from django.db import connection
 from django.utils import timezone
 from django_q.models import OrmQ  # noqa: TID251  (the test looks into the queue's own table)
 
@@ -81,6 +82,9 @@ def test_nothing_is_stored_before_the_answer(apart):
     assert [one["state"] for one in first["series"]] == ["stress"]
     assert (first["first_name"], first["last_name"]) == ("IM_1000", "IM_1011")
     assert uploads.claim(apart.pk) is None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT examinations FROM studies_upload")
+        assert b"IM_1000" not in bytes(cursor.fetchone()[0])
 
 
 def test_one_patient_both_kept(client, user, apart):

@@ -111,6 +111,21 @@ def test_who_asks_may_stop_it(tmp_path, images):
 # --- a full disk ---------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("place", ["3.dcm", "member", "manifest.part"])
+def test_no_room_in_scratch_is_no_files_fault(tmp_path, images, place):
+    """Whatever the child was writing when its disk was full."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / place).symlink_to("/dev/full")
+    files = []
+    for number, data in enumerate([archive({"a": images[0]}), *images]):
+        path = tmp_path / f"in-{number}"
+        path.write_bytes(data)
+        files.append((str(number), path))
+    with pytest.raises(OSError, match="no room") as full:
+        judging.judge(files, tmp_path / "out", KEY)
+    assert full.value.errno == errno.ENOSPC
+
+
 class FullAfter(FileSystemStorage):
     """A disk that has room for some bytes more; what does not fit is written as far as it goes."""
 

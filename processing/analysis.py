@@ -21,6 +21,7 @@ from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
 from processing.protocol import BadProtocol, check
 from processing.times import GivenTimes, check_times, given_for
+from studies.dicom.correct import BadCorrection, read
 from studies.dicom.sort import SortedSeries, SortedStudy
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
@@ -54,6 +55,7 @@ def analyse_folder(
     times: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
     concentration: str | None = None,
+    corrections: object = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
@@ -63,6 +65,8 @@ def analyse_folder(
     times: by folder name, frame times that a person gave, see ``processing.times``. about: what
     else the report's parameters should hold, such as the name of the protocol.
     concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
+    corrections: what a person said of series, see ``studies.dicom.correct``; None takes those of a
+    file in the folder, which an export has.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -76,12 +80,13 @@ def analyse_folder(
         if concentration is not None:
             parameters["concentration"] = concentration
         progress("read", 0.0)
-        folder = Folder(input_dir, lambda done: progress("read", _READ * done))
+        said = None if corrections is None else read(corrections)
+        folder = Folder(input_dir, lambda done: progress("read", _READ * done), said)
         study = folder.study
         _check_study(study, folder)
         given_times = check_times(times)
         series = to_series(study, folder.pixels, sequence, given, given_times)
-    except (UnknownEngine, UnknownModel, BadProtocol) as error:
+    except (UnknownEngine, UnknownModel, BadProtocol, BadCorrection) as error:
         raise NothingToAnalyse(str(error)) from None
     folder.forget_pixels()
     clocks = {film.folder: given_for(film.folder, given_times, sequence) for film in study.series}
@@ -97,7 +102,7 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, folder, series, result, (protocol or {}, about or {}),
+                work, chosen, folder, series, result, (protocol or {}, _about(about, folder)),
                 clocks, unused, seconds, started, progress,
             )  # fmt: skip
     except OSError as error:
@@ -107,6 +112,12 @@ def analyse_folder(
         ) from None
     progress("write", 1.0)
     return content
+
+
+def _about(about: Mapping[str, Any] | None, folder: Folder) -> dict[str, Any]:
+    """What else the report's parameters hold: corrections, where a person made any."""
+    told = [one.told() for one in folder.corrections]
+    return {**(about or {}), **({"corrections": told} if told else {})}
 
 
 def _check_folders(input_dir: Path, output_dir: Path) -> None:
@@ -250,6 +261,11 @@ def _reading_flags(film: SortedSeries) -> list[Flag]:
                 "The scanner has moved these frames already; the correction here adds to it.",
             )
         )  # fmt: skip
+    flags += [
+        Flag("corrected_by_person", "info", reason)
+        for reason in film.reasons
+        if reason.startswith("Corrected by a person")
+    ]
     return flags
 
 

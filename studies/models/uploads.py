@@ -35,6 +35,10 @@ class Upload(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    #: What its sender said of the record before the studies were there, see ``record.py``.
+    answers = models.JSONField(default=dict)
+    #: What is no perfusion series, by series: number, kind, images, rows, cols, reason.
+    left_out = models.JSONField(default=list)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
 

@@ -21,6 +21,7 @@ from studies.models import Study, Upload
 from studies.models.studies import AGAINST_RESEARCH, ResearchConsent
 
 GIVEN = ("agent", "dose_mmol_per_kg", "stressor", "protocol_wanted")
+_EMPTY = ("", None)
 CONSENT = ("research_consent", "research_consent_on")
 
 
@@ -45,9 +46,18 @@ def answer(study: Study, *, by: User, answers: Mapping[str, Any]) -> bool:
 
 
 def answer_for_upload(upload: Upload, *, by: User, answers: Mapping[str, Any]) -> None:
-    """Keep the answers for all studies of an upload, now or when they are there."""
+    """Keep the answers for all studies of an upload, now or when they are there.
+
+    What was left empty says nothing of a study that has an answer already, unless this very upload
+    had said something before.
+    """
     with transaction.atomic():
         locked = Upload.objects.select_for_update().get(pk=upload.pk, user=by)
+        said = {
+            name: value
+            for name, value in answers.items()
+            if value not in _EMPTY or locked.answers.get(name) not in _EMPTY
+        }
         locked.answers = {
             name: value.isoformat() if isinstance(value, date) else value
             for name, value in answers.items()
@@ -56,14 +66,15 @@ def answer_for_upload(upload: Upload, *, by: User, answers: Mapping[str, Any]) -
         audit.record(by, "upload.answer", locked)
         for study in locked.studies.select_for_update(of=("self",)):
             if access.is_owner(by, study):
-                _keep(study, by, answers)
+                _keep(study, by, said)
 
 
 def from_upload(study: Study, upload: Upload) -> None:
     """Hand a study what was answered while its files were checked; within ingest's transaction."""
-    if upload.answers:
-        told = dict(upload.answers)
+    told = {name: value for name, value in upload.answers.items() if value not in _EMPTY}
+    if told.get("research_consent"):
         told["research_consent_on"] = parse_date(told.get("research_consent_on") or "")
+    if told:
         _keep(study, upload.user, told)
 
 

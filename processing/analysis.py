@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from processing import report
 from processing.delivery import delivered
 from processing.engines import Engine, UnknownEngine, get_engine
@@ -20,9 +23,10 @@ from processing.inputs import to_series
 from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
 from processing.protocol import BadProtocol, check
+from processing.scanner_map import flow_of
 from processing.times import GivenTimes, check_times, given_for
 from studies.dicom.correct import BadCorrection, read
-from studies.dicom.sort import SortedSeries, SortedStudy
+from studies.dicom.sort import ScannerMap, SortedSeries, SortedStudy
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
 #: the whole work that is done.
@@ -88,6 +92,12 @@ def analyse_folder(
         series = to_series(study, folder.pixels, sequence, given, given_times)
     except (UnknownEngine, UnknownModel, BadProtocol, BadCorrection) as error:
         raise NothingToAnalyse(str(error)) from None
+    flows = {
+        # Of several the first: a repeat or a copy tells nothing more.
+        study.series[one.of].folder: (one, flow_of(one, folder.pixels))
+        for one in reversed(study.maps)
+        if one.of is not None
+    }
     folder.forget_pixels()
     clocks = {film.folder: given_for(film.folder, given_times, sequence) for film in study.series}
     seconds = {"read": time.perf_counter() - started}
@@ -103,7 +113,7 @@ def analyse_folder(
         with delivered(output_dir) as work:
             content = _write(
                 work, chosen, folder, series, result, (protocol or {}, _about(about, folder)),
-                clocks, unused, seconds, started, progress,
+                clocks, flows, unused, seconds, started, progress,
             )  # fmt: skip
     except OSError as error:
         raise NothingToAnalyse(
@@ -186,6 +196,7 @@ def _write(
     result: StudyResult,
     said: tuple[Mapping[str, Any], Mapping[str, Any]],
     clocks: Mapping[str, GivenTimes | None],
+    flows: Mapping[str, tuple[ScannerMap, NDArray[np.float64]]],
     unused: Sequence[tuple[str, str]],
     seconds: dict[str, float],
     started: float,
@@ -210,7 +221,12 @@ def _write(
             given = clocks[film.folder]
             flags = [*_time_flags(film, given), *_reading_flags(film)]
             digest = folder.digest(film)
-            entries.append(report.series_entry(film, one, found[film.folder], flags, digest, given))
+            entry = report.series_entry(film, one, found[film.folder], flags, digest, given)
+            if film.folder in flows:
+                entry |= report.write_scanner_map(
+                    work / film.folder, film, found[film.folder], *flows[film.folder]
+                )
+            entries.append(entry)
             progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
@@ -226,6 +242,7 @@ def _write(
             report.aif_entry(film, [folders[n] for n in served]) for film, served in study.aif
         ],
         unused=unused,
+        scanner_maps=[report.scanner_map_entry(one, folders) for one in study.maps],
     )
     report.write_report(work, content)
     return content

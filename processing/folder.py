@@ -78,6 +78,7 @@ class Folder:
         """Decode the files of all films; gives the names of those that cannot be."""
         films = [*study.series, *(film for film, _ in study.aif)]
         names = dict.fromkeys(frame.file_id for film in films for frame in film.frames)
+        names |= dict.fromkeys(one.frame.file_id for one in study.maps)
         bad = set()
         for number, name in enumerate(names):
             progress(0.7 + 0.3 * number / len(names))

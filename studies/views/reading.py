@@ -170,6 +170,8 @@ def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> di
         "light": entry.get("light"),
         "motion": _motion(entry),
         "times": _times(entry),
+        "scanner_map": entry.get("scanner_map"),
+        "scanner_picture": files.get((folder, "scanner_mbf.png")),
         "displacement": files.get((folder, "motion.png")),
         "strip": files.get((folder, "strip.png")),
     }

@@ -69,7 +69,8 @@ def beside(
     at = None if place is None else _to_pixels(one.frame, place)
     if at is None:
         return None
-    theirs = map_coordinates(flow, at, order=1, mode="constant", cval=np.nan)
+    # Headers round places to a millionth; on the same grid nothing is to be interpolated.
+    theirs = map_coordinates(flow, np.round(at, 3), order=1, mode="constant", cval=np.nan)
     both = np.isfinite(result.mbf) & np.isfinite(theirs) & (theirs > 0)
     known = bool(both.any())
     return Beside(

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import audit
@@ -124,10 +125,26 @@ def _context(upload: Upload) -> dict[str, object]:
         "duplicates": upload.items.filter(state=UploadItem.State.DUPLICATE).count(),
         "rejected": list(items.filter(state=UploadItem.State.REJECTED)),
         "unused": list(items.filter(state=UploadItem.State.UNUSED)),
+        "left_out": [{**one, "kind": _KINDS.get(one["kind"], "")} for one in upload.left_out],
         "series": _series_rows(studies),
         "studies": studies,
         "error": upload.reason,
     }
+
+
+#: What a series is for, by the words of ``dicom.labels``.
+_KINDS = {
+    "flow map": _("Flow map"),
+    "scanner map": _("Map by the scanner"),
+    "late enhancement": _("Late enhancement"),
+    "T2* map": _("T2* map"),
+    "T2 map": _("T2 map"),
+    "T1 map": _("T1 map"),
+    "cine": _("Cine"),
+    "localiser": _("Localiser"),
+    "phase contrast": _("Phase contrast"),
+    "proton density": _("Proton density"),
+}
 
 
 def _series_rows(studies: list[Study]) -> list[dict[str, object]]:

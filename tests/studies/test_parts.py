@@ -154,3 +154,41 @@ def test_another_patients_images_do_not_join_a_study_that_is_here(user, tmp_path
     assert set(upload.items.values_list("state", flat=True)) == {"rejected"}
     assert "two patients" in upload.items.first().reason
     assert understood(study) == {("stress", level, "perfusion", 12) for level in LEVELS}
+
+
+def test_what_is_no_perfusion_series_is_listed_by_series_with_the_reason(user, tmp_path, client):
+    cine = film(
+        25, series="c", AcquisitionTime="101500", TriggerTime=lambda n: 32.0 * n,
+        SeriesDescription="CINE_SAX SMITH", SeriesNumber=3,
+    )  # fmt: skip
+    late = film(8, series="l", along_mm=5.0, SeriesDescription="LGE_PSIR", SeriesNumber=17)
+    mapping = film(
+        11, series="m", InversionTime=lambda n: 100 + 330 * n, SeriesDescription="MOLLI",
+        SeriesNumber=9,
+    )  # fmt: skip
+    upload = sent(user, tmp_path / "a", [*cine, *late, *mapping, *stack("stress", 36900.0)])
+    told = [(one["number"], one["kind"], one["images"]) for one in upload.left_out]
+    assert told == [(3, "cine", 25), (9, "T1 map", 11), (17, "late enhancement", 8)]
+    client.force_login(user)
+    html = client.get(f"/uploads/{upload.public_id}/").content.decode()
+    for words in (
+        "No perfusion series", "Late enhancement", "It belongs to a cine film",
+        "its waiting times change", "By its name it is for late enhancement.",
+    ):  # fmt: skip
+        assert words in html
+    assert "SMITH" not in html
+    assert html.count("It belongs to a cine film") == 2, "once by series, once by names of files"
+
+
+def test_a_folder_of_cine_alone_is_told_by_series_too(user, tmp_path):
+    cine = film(
+        25, series="c", AcquisitionTime="101500", TriggerTime=lambda n: 32.0 * n,
+        SeriesDescription="CINE_SAX", SeriesNumber=3,
+    )  # fmt: skip
+    paths = save(cine, tmp_path / "a")
+    files = [(path.name, ContentFile(path.read_bytes())) for path in paths]
+    upload = uploads.receive(user, files)
+    ingest_upload(upload.pk)
+    upload.refresh_from_db()
+    assert upload.state == "failed"
+    assert [(one["kind"], one["images"]) for one in upload.left_out] == [("cine", 25)]

@@ -36,6 +36,7 @@ const options = {
   entryPoints: {
     app: 'frontend/js/app.js',
     upload: 'frontend/js/upload.js',
+    'upload-worker': 'frontend/js/upload/worker.js',
     study: 'frontend/js/study.js',
     site: 'frontend/css/site.css',
     admin: 'frontend/css/admin.css',

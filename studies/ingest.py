@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from accounts import audit
 from accounts.models import Trust
 from corecmr import sandbox
 from corecmr.queue import enqueue
-from studies import record, storage, uploads
+from studies import identity, judging, record, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
 log = logging.getLogger(__name__)
+
+
+_NO_ROOM = (
+    "The site has no room left for these files, and nothing of them was stored. Tell your "
+    "administrator, and send them again when there is room."
+)
 
 
 class IngestError(Exception):
@@ -56,6 +63,12 @@ def ingest(upload: Upload) -> None:
     except IngestError as error:
         uploads.fail(upload, str(error))
         return
+    except OSError as error:
+        if not storage.is_full(error):
+            raise
+        log.error("ingest found no room on the disk")
+        uploads.fail(upload, _NO_ROOM)
+        return
     uploads.empty_quarantine(upload)
 
 
@@ -77,66 +90,33 @@ def trust_key(trust: Trust) -> bytes:
 
 
 def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
-    """Let the child read every file; gives its manifest. The child sees no name, only numbers."""
-    incoming = scratch / "in"
+    """Let a child read every file; gives its manifest. The child sees no name, only numbers."""
+    incoming, out = scratch / "in", scratch / "out"
     incoming.mkdir()
-    files = []
-    for item in upload.items.order_by("pk"):
-        path = incoming / str(item.pk)
-        with storage.quarantine().open(item.key, "rb") as source, path.open("wb") as target:
-            shutil.copyfileobj(source, target, 1024**2)
-        files.append({"id": str(item.pk), "path": str(path)})
-    request = {
-        "files": files,
-        "out": str(scratch / "out"),
-        "key_hex": trust_key(upload.trust).hex(),
-    }
-    (scratch / "out").mkdir()
-    manifest = scratch / "out" / "manifest.json"
-    return _child(upload, "studies.dicom.intake", request, manifest)
-
-
-def _child(
-    upload: Upload, module: str, request: dict[str, Any], manifest: Path, done: int = 0
-) -> dict[str, Any]:
-    """Run a limited child and give the manifest that it wrote. Raises IngestError.
-
-    done: how many files count as checked while the child does not say.
-    """
-    progress = {"done": done}
-
-    def on_line(line: str) -> None:
-        value = sandbox.parse_json_line(line).get("done")
-        if isinstance(value, int) and not done:
-            progress["done"] = value
-
-    outcome = sandbox.run(
-        module,
-        [],
-        sandbox.Limits(
-            memory_bytes=settings.INTAKE_MEMORY_BYTES,
-            wall_seconds=settings.INTAKE_WALL_SECONDS,
-            cpu_seconds=settings.INTAKE_WALL_SECONDS,
-        ),
-        stdin=json.dumps(request),
-        on_line=on_line,
-        keep_going=lambda: uploads.heartbeat(upload, progress["done"]),
-    )
-    if outcome.ended_by == "caller":
-        raise _LostLease
-    if outcome.returncode == 0 and manifest.exists():
-        return json.loads(manifest.read_text())
-    identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
-    log.error(
-        "intake %s ended by %s with %s: %s",
-        identifier, outcome.ended_by, outcome.returncode, _last_line(outcome.stderr),
-    )  # fmt: skip
-    if outcome.ended_by == "wall":
-        raise IngestError("Checking these files took too long. Send one study at a time.")
-    raise IngestError(
-        "These files could not be checked: one of them is damaged in a way that stops the "
-        f"reader. Send one series at a time to find it (log id {identifier})."
-    )
+    out.mkdir()
+    files = [
+        (str(item.pk), storage.quarantine_path(item.key, incoming))
+        for item in upload.items.filter(parent=None).order_by("pk")
+    ]
+    try:
+        judged = judging.judge(
+            files,
+            out,
+            trust_key(upload.trust),
+            beat=lambda done, total: uploads.heartbeat(upload, done, total),
+        )
+    except judging.Stopped:
+        raise _LostLease from None
+    except judging.TookTooLong:
+        raise IngestError("Checking these files took too long. Send one study at a time.") from None
+    except judging.BrokeDown as how:
+        identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
+        log.error("intake %s ended by %s", identifier, how)
+        raise IngestError(
+            "These files could not be checked: the site's reader does not work (log id "
+            f"{identifier}). Try again; if it happens again, tell your administrator the id."
+        ) from None
+    return judged.manifest
 
 
 def _understand_whole(upload: Upload, manifest: dict[str, Any], scratch: Path) -> None:
@@ -160,12 +140,9 @@ def _understand_whole(upload: Upload, manifest: dict[str, Any], scratch: Path) -
             continue
         files += [
             {"id": name, "path": str(scratch / "out" / f"{name}.dcm"), "held": False}
-            for name in sorted(new, key=int)
+            for name in sorted(new)
         ]
-        request = {"files": files, "out": str(folder / "manifest.json")}
-        whole = _child(
-            upload, "studies.dicom.understand", request, folder / "manifest.json", upload.total
-        )
+        whole = _understood(upload, {"files": files, "out": str(folder / "manifest.json")})
         for refused in whole.pop("refused"):
             verdicts[refused["id"]].update(accepted=False, reason=refused["reason"])
         found.update(whole)
@@ -192,14 +169,34 @@ def _fetched(upload: Upload, held: QuerySet[StoredFile], folder: Path) -> list[d
     return files
 
 
-#: Before the key of an image that the trust holds already; ids of new files are numbers.
+def _understood(upload: Upload, request: dict[str, Any]) -> dict[str, Any]:
+    """Let a limited child sort rebuilt images; gives what it wrote. Raises IngestError."""
+    outcome = sandbox.run(
+        "studies.dicom.understand",
+        [],
+        sandbox.Limits(
+            memory_bytes=settings.INTAKE_MEMORY_BYTES,
+            wall_seconds=settings.INTAKE_WALL_SECONDS,
+            cpu_seconds=settings.INTAKE_WALL_SECONDS,
+        ),
+        stdin=json.dumps(request),
+        keep_going=lambda: uploads.heartbeat(upload, upload.total),
+    )
+    if outcome.ended_by == "caller":
+        raise _LostLease
+    written = Path(request["out"])
+    if outcome.returncode == 0 and written.exists():
+        return json.loads(written.read_text())
+    identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
+    log.error("understanding %s ended by %s, %s", identifier, outcome.ended_by, outcome.returncode)
+    raise IngestError(
+        "These files could not be put together with those of this study that are here already "
+        f"(log id {identifier}). Try again; if it happens again, tell your administrator the id."
+    )
+
+
+#: Before the key of an image that the trust holds already; ids of new files never begin so.
 _HELD = "held-"
-
-
-def _last_line(text: str) -> str:
-    """The kind of error only: its message may hold something read from a file."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].split(":", 1)[0][:80] if lines else ""
 
 
 def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
@@ -214,11 +211,11 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
         with transaction.atomic():
             if not uploads.mine_locked(upload):
                 raise _LostLease
-            _settle_items(upload, manifest, verdicts)
+            total = _settle_items(upload, manifest, perfusion, verdicts, keys)
             left_out = [one for found in manifest["studies"] for one in found["left_out"]]
             Upload.objects.filter(pk=upload.pk).update(left_out=left_out)
             if not perfusion:
-                return _nothing_found(upload)
+                return _nothing_found(upload, total)
             studies = [_store_study(upload, found, verdicts, out, keys) for found in perfusion]
             upload.studies.set(studies)
             upload.refresh_from_db(fields=["answers"])
@@ -226,9 +223,11 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
                 record.from_upload(study, upload)
             Upload.objects.filter(pk=upload.pk).update(
                 state=Upload.State.DONE,
-                done=upload.total,
+                done=total,
+                total=total,
                 finished_at=timezone.now(),
                 lease_until=None,
+                changes=_changes(manifest),
             )
             audit.record(upload.user, "upload.ingest", upload, studies=len(studies))
             for study in studies:
@@ -243,9 +242,19 @@ class _LostLease(Exception):
     """Another worker has this upload now; what we wrote is taken back."""
 
 
-def _nothing_found(upload: Upload) -> None:
+def _changes(manifest: dict[str, Any]) -> Counter[str]:
+    """What became of the attributes of all files that were rebuilt."""
+    total: Counter[str] = Counter()
+    for verdict in manifest["files"]:
+        total.update(verdict.get("changes") or {})
+    return total
+
+
+def _nothing_found(upload: Upload, total: int) -> None:
     Upload.objects.filter(pk=upload.pk).update(
         state=Upload.State.FAILED,
+        done=total,
+        total=total,
         reason=(
             "None of these files belongs to a first-pass perfusion series. Choose the folder that "
             "holds the films of the contrast's first pass, as exported from the scanner or the "
@@ -286,29 +295,45 @@ def _write_new(
 
 
 def _settle_items(
-    upload: Upload, manifest: dict[str, Any], verdicts: dict[str, dict[str, Any]]
-) -> None:
-    """Say of each file what became of it."""
+    upload: Upload,
+    manifest: dict[str, Any],
+    kept: list[dict[str, Any]],
+    verdicts: dict[str, dict[str, Any]],
+    keys: dict[str, str],
+) -> int:
+    """Say of each file what became of it; gives their number, without archives that were opened."""
     unused = {
         entry["id"]: entry["reason"] for study in manifest["studies"] for entry in study["unused"]
     }
     used = {
-        file_id
-        for study in manifest["studies"]
-        for series in study["series"]
-        for file_id in series["file_ids"]
+        file_id for study in kept for series in study["series"] for file_id in series["file_ids"]
     }
-    for item in upload.items.all():
-        identifier = str(item.pk)
-        verdict = verdicts.get(identifier)
-        if identifier in used:
-            item.state = UploadItem.State.STORED
-        elif verdict is not None and not verdict["accepted"]:
-            item.state, item.reason = UploadItem.State.REJECTED, verdict["reason"]
+    archives = {str(item.pk): item for item in upload.items.filter(parent=None)}
+    members = []
+    for file_id, verdict in verdicts.items():
+        first = verdict.get("same_as", file_id)
+        if verdict.get("opened"):
+            state, reason = UploadItem.State.OPENED, ""
+        elif not verdicts[first]["accepted"]:
+            state, reason = UploadItem.State.REJECTED, verdicts[first]["reason"]
+        elif first in used:
+            new = first == file_id and file_id in keys
+            state, reason = UploadItem.State.STORED if new else UploadItem.State.DUPLICATE, ""
         else:
-            item.state = UploadItem.State.UNUSED
-            item.reason = unused.get(identifier, "It belongs to no perfusion series.")
-        item.save(update_fields=["state", "reason"])
+            state = UploadItem.State.UNUSED
+            reason = unused.get(first, "It belongs to no perfusion series.")
+        if file_id in archives:
+            archives[file_id].state, archives[file_id].reason = state, reason
+        else:
+            members.append(
+                UploadItem(
+                    upload=upload, parent=archives[verdict["archive"]], name=verdict["name"],
+                    size=verdict["unpacked"], state=state, reason=reason,
+                )
+            )  # fmt: skip
+    UploadItem.objects.bulk_update(archives.values(), ["state", "reason"], batch_size=1000)
+    UploadItem.objects.bulk_create(members, batch_size=1000)
+    return sum(not verdict.get("opened") for verdict in verdicts.values())
 
 
 def _store_study(
@@ -341,6 +366,18 @@ def _store_study(
     held = study.files.filter(kind=StoredFile.Kind.SOURCE).exclude(sha256__in=new)
     if set(held.values_list("pk", flat=True)) != found["held"]:
         raise _HeldChanged
+    identity.record(
+        study,
+        (
+            json.loads((out / f"{file_id}.json").read_text())
+            for file_id in dict.fromkeys(
+                name
+                for series in found["series"]
+                for name in series["file_ids"]
+                if not name.startswith(_HELD)
+            )
+        ),
+    )
     rows = []
     stored: set[str] = set()
     for entry, series in zip(found["series"], _store_series(study, found["series"]), strict=True):
@@ -356,7 +393,6 @@ def _store_study(
                 study.files.filter(sha256=verdict["sha256"], kind=StoredFile.Kind.SOURCE).update(
                     series=series
                 )
-                upload.items.filter(pk=int(file_id)).update(state=UploadItem.State.DUPLICATE)
                 continue
             rows.append(
                 storage.row(

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, corrections, media, numbers
+from studies import access, archive, corrections, identity, media, numbers
 from studies import record as record_of
 from studies.forms import SeriesForm
 from studies.models import Result, Series, Share, StoredFile, Study
@@ -61,6 +61,8 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
     }
+    if owner:
+        context |= _patient(request, study)
     if result is not None:
         context |= _result_context(result)
     return render(request, "studies/study.html", context)
@@ -102,6 +104,14 @@ def series(request: HttpRequest, public_id: str) -> HttpResponse:
     if request.method == "GET":
         audit.record(user, "study.view", study)
     return render(request, "studies/series.html", {"study": study, "series_form": form})
+
+
+def _patient(request: HttpRequest, study: Study) -> dict[str, Any]:
+    """For the banner that only people of the owning trust see."""
+    try:
+        return {"patient": identity.view(person(request), study)}
+    except identity.Unreadable:
+        return {"patient_unreadable": True}
 
 
 def _shares(study: Study) -> list[Share]:

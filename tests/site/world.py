@@ -98,6 +98,8 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     make_series(study)
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
+    sending = uploads.start(user)
+    part = uploads.expect(sending, name="IM_0002", size=5)
     protocol = protocols.create(by=user, content=protocol_content())
     run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
     return study, {
@@ -105,6 +107,8 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "run": run.public_id,
         "protocol": protocol.public_id,
         "upload": upload.public_id,
+        "sending": sending.public_id,
+        "part": part.public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,
     }

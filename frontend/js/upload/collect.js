@@ -43,13 +43,15 @@ export function prepare(found, mostBytes) {
   const taken = new Set();
   let system = 0;
   let bytes = 0;
-  for (const { file, path } of found) {
+  // In one order whatever the browser's, so that the same folder is the same again.
+  const sorted = [...found].sort((one, other) => (one.path < other.path ? -1 : 1));
+  for (const { file, path } of sorted) {
     const name = path.split('/').pop();
     if (path.includes('__MACOSX/') || SYSTEM_FILES.has(name.toLowerCase())) {
       system += 1;
     } else if (!file) {
       leftOut.push(`${name} could not be read from the disk and is left out.`);
-    } else if (file.size > mostBytes) {
+    } else if (file.size > mostBytes && !/\.zip$/i.test(name)) {
       leftOut.push(`${name} is larger than ${megabytes(mostBytes)} MB and is left out.`);
     } else {
       files.push({ file, name: unique(path, taken) });

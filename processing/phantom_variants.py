@@ -123,6 +123,8 @@ def philips_classic(study: PhantomStudy, head: Dataset, start: datetime) -> Iter
             ds.TriggerTime = f"{beat.NominalCardiacTriggerDelayTime:g}"
             ds.ScanningSequence, ds.SequenceVariant = ["GR"], ["SP", "MP"]
             ds.MRAcquisitionType = "2D"
+            ds.ScanOptions = "CG"
+            ds.EchoTrainLength, ds.PatientPosition, ds.BodyPartExamined = "1", "HFS", "HEART"
             ds.ContrastBolusAgent = "Gadovist"
             ds.Rows, ds.Columns = whole.Rows, whole.Columns
             scaling = group.PixelValueTransformationSequence[0]
@@ -154,6 +156,7 @@ def siemens_enhanced(study: PhantomStudy, head: Dataset, start: datetime) -> Ite
         ds.ProtocolName = "perf_tfl_sr"
         ds.remove_private_tags()
         modifier = ds.SharedFunctionalGroupsSequence[0].MRModifierSequence[0]
+        modifier.InversionRecovery = "YES"
         modifier.InversionTimes = [float(series.acquisition.saturation_time_ms or 100.0)]
         yield ds
 

@@ -565,7 +565,8 @@ def _settle(films: list[_Film]) -> list[SortedSeries]:
         ordered, why = _base_to_apex(acquisition)
         levels = _levels(ordered, why, known)
         for film, (level, assumed, reason) in zip(ordered, levels, strict=True):
-            known.append((film, level))
+            if not assumed:
+                known.append((film, level))
             series.append(
                 SortedSeries(
                     uid=film.clock.frames[0].series_uid,

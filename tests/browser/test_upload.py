@@ -65,9 +65,9 @@ def test_what_is_in_a_folder_is_seen_before_anything_is_sent(open_page: OpenPage
     page.get_by_text("What is removed before anything is stored").click()
     table = page.get_by_role("table", name="What is removed from this file")
     for name, value, instead in (
-        ("Patient’s Name", SNEAKY, "pseudonym"),
+        ("Patient’s Name", SNEAKY, "stand-in"),
         ("Institution Name", "Invented General", "Removed"),
-        ("Accession Number", "A17", "Removed"),
+        ("Accession Number", "A17", "Left empty"),
         ("Study Date", "20240514", "Moved back"),
     ):
         row = table.get_by_role("row").filter(has_text=name)

@@ -24,7 +24,7 @@ from django.utils.dateparse import parse_date
 from accounts import audit
 from accounts.models import Trust
 from corecmr.queue import enqueue
-from studies import identity, judging, storage, uploads
+from studies import examinations, identity, judging, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def ingest(upload: Upload) -> None:
     try:
         with _scratch() as scratch:
             manifest = _judge(upload, scratch)
+            if _asks(upload, manifest):
+                return
+            examinations.keep_only(manifest, upload.keep)
             _store(upload, manifest, scratch / "out")
     except _LostLease:
         return
@@ -108,6 +111,20 @@ def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
             f"{identifier}). Try again; if it happens again, tell your administrator the id."
         ) from None
     return judged.manifest
+
+
+def _asks(upload: Upload, manifest: dict[str, Any]) -> bool:
+    """Whether the sender must say first which examinations to keep; then the upload waits."""
+    if upload.keep is not None:
+        return False
+    names = {str(item.pk): ("", item.name) for item in upload.items.filter(parent=None)}
+    for verdict in manifest["files"]:
+        if "archive" in verdict:
+            names[verdict["id"]] = verdict["folder"], verdict["name"]
+    found = examinations.to_ask_about(manifest, names)
+    if found and not uploads.ask(upload, found):
+        raise _LostLease
+    return bool(found)
 
 
 def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
@@ -223,7 +240,9 @@ def _settle_items(
             state, reason = UploadItem.State.STORED if new else UploadItem.State.DUPLICATE, ""
         else:
             state = UploadItem.State.UNUSED
-            reason = unused.get(first, "It belongs to no perfusion series.")
+            reason = verdicts[first].get("unused") or unused.get(
+                first, "It belongs to no perfusion series."
+            )
         if file_id in archives:
             archives[file_id].state, archives[file_id].reason = state, reason
         else:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import PublicIdField
-from studies.models.fields import SealedNameField
+from studies.models.fields import SealedListField, SealedNameField
 
 
 class Upload(models.Model):
@@ -44,7 +44,7 @@ class Upload(models.Model):
     #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.
     manifest = models.CharField(max_length=64, blank=True)
     #: What the sender is asked about, as studies/examinations.py tells it.
-    examinations = models.JSONField(default=list, blank=True)
+    examinations = SealedListField(default=list, blank=True)
     #: The answer: uids of the studies to keep, or EVERYTHING; null while there is none.
     keep = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)

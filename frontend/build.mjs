@@ -43,6 +43,8 @@ const options = {
   },
   outdir: out,
   bundle: true,
+  // tus-js-client asks for the window, which a worker does not have.
+  define: { window: 'globalThis' },
   format: 'esm',
   minify: true,
   legalComments: 'none',

@@ -20,6 +20,7 @@ class PatientNumberForm(forms.Form):
     number = forms.CharField(
         label=_("Find a patient’s studies by local number"),
         max_length=64,
+        error_messages={"required": _("Enter the patient’s local number, as your hospital has it")},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 

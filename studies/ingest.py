@@ -25,7 +25,7 @@ from accounts import audit
 from accounts.models import Trust
 from corecmr import sandbox
 from corecmr.queue import enqueue
-from studies import identity, judging, record, storage, uploads
+from studies import examinations, identity, judging, record, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ def ingest(upload: Upload) -> None:
     try:
         with _scratch() as scratch:
             manifest = _judge(upload, scratch)
+            if _asks(upload, manifest):
+                return
+            examinations.keep_only(manifest, upload.keep)
             while True:
                 _understand_whole(upload, manifest, scratch)
                 try:
@@ -117,6 +120,20 @@ def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
             f"{identifier}). Try again; if it happens again, tell your administrator the id."
         ) from None
     return judged.manifest
+
+
+def _asks(upload: Upload, manifest: dict[str, Any]) -> bool:
+    """Whether the sender must say first which examinations to keep; then the upload waits."""
+    if upload.keep is not None:
+        return False
+    names = {str(item.pk): ("", item.name) for item in upload.items.filter(parent=None)}
+    for verdict in manifest["files"]:
+        if "archive" in verdict:
+            names[verdict["id"]] = verdict["folder"], verdict["name"]
+    found = examinations.to_ask_about(manifest, names)
+    if found and not uploads.ask(upload, found):
+        raise _LostLease
+    return bool(found)
 
 
 def _understand_whole(upload: Upload, manifest: dict[str, Any], scratch: Path) -> None:
@@ -321,7 +338,9 @@ def _settle_items(
             state, reason = UploadItem.State.STORED if new else UploadItem.State.DUPLICATE, ""
         else:
             state = UploadItem.State.UNUSED
-            reason = unused.get(first, "It belongs to no perfusion series.")
+            reason = verdicts[first].get("unused") or unused.get(
+                first, "It belongs to no perfusion series."
+            )
         if file_id in archives:
             archives[file_id].state, archives[file_id].reason = state, reason
         else:

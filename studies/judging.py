@@ -23,6 +23,7 @@ from corecmr import sandbox
 
 log = logging.getLogger(__name__)
 
+CHILD = "studies.dicom.intake"
 #: So many files of one upload may end their child; then the rest is left unread.
 MOST_DEATHS = 40
 #: A file that is in hand for longer ends its child, whatever its processor time.
@@ -129,7 +130,7 @@ def judge(
         if left <= 0:
             raise TookTooLong
         outcome = sandbox.run(
-            "studies.dicom.intake",
+            CHILD,
             [],
             sandbox.Limits(
                 memory_bytes=settings.INTAKE_MEMORY_BYTES,

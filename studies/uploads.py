@@ -31,6 +31,12 @@ LEASE = timedelta(seconds=60)
 MOST_ATTEMPTS = 3
 #: An upload whose sender has been silent for so long is cleared away.
 RECEIVING_EXPIRES = timedelta(days=1)
+#: A question that is not answered for so long is taken as "keep nothing".
+ANSWER_EXPIRES = timedelta(days=1)
+NO_ANSWER = (
+    "You were asked which examinations to keep and did not answer within a day, so nothing was "
+    "stored. Send the files again if you need them."
+)
 DISK_FULL = gettext_lazy(
     "The site's disk is full, so nothing more can be taken. What has arrived is kept. Tell your "
     "administrator, and try again later."
@@ -91,7 +97,7 @@ def _add_item(upload: Upload, *, name: str, key: str, size: int, sha256: str) ->
     """The row of a file that lies in quarantine; False if the upload holds the same already."""
     quota.lock(upload.trust_id)
     _require_receiving(Upload.objects.select_for_update().get(pk=upload.pk))
-    if upload.items.filter(name=name, sha256=sha256).exists():
+    if any(item.name == name for item in upload.items.filter(sha256=sha256)):
         return False
     _require_total(upload, size)
     quota.require_bytes(upload, size)
@@ -248,10 +254,11 @@ def _require_total(upload: Upload, more: int) -> None:
         )
 
 
-def complete(upload: Upload, *, sent: int | None = None) -> int:
+def complete(upload: Upload, *, sent: int | None = None, keep_all: bool = False) -> int:
     """All files are here: ring the check in the same transaction. Doing it twice is one.
 
     Gives how many files the upload holds; with ``sent`` it must be as many as were sent.
+    ``keep_all`` stores every examination without asking: for archives that hold many.
     """
     with transaction.atomic():
         locked = Upload.objects.select_for_update().get(pk=upload.pk)
@@ -274,18 +281,19 @@ def complete(upload: Upload, *, sent: int | None = None) -> int:
         locked.state = Upload.State.QUEUED
         locked.total = received
         locked.lease_until = timezone.now() + RING_AGAIN
-        locked.save(update_fields=["state", "total", "lease_until"])
+        locked.keep = Upload.EVERYTHING if keep_all else None
+        locked.save(update_fields=["state", "total", "lease_until", "keep"])
         audit.record(locked.user, "upload.complete", locked, files=received)
         enqueue("ingest", locked.pk)
     return received
 
 
-def receive(user: User, files: Iterable[tuple[str, File]]) -> Upload:
+def receive(user: User, files: Iterable[tuple[str, File]], *, keep_all: bool = False) -> Upload:
     """A whole upload in one call: what a plain form or a command does."""
     upload = start(user)
     try:
         add_files(upload, files)
-        complete(upload)
+        complete(upload, keep_all=keep_all)
     except Exception:
         withdraw(upload)
         raise
@@ -345,6 +353,66 @@ def heartbeat(upload: Upload, done: int, total: int | None = None) -> bool:
     )
 
 
+def ask(upload: Upload, examinations: list[dict[str, Any]]) -> bool:
+    """Let the upload wait until its sender says what to keep; False if it is no longer ours."""
+    with transaction.atomic():
+        moved = _mine(upload).update(
+            state=Upload.State.ASKED,
+            examinations=examinations,
+            attempt=0,
+            lease_until=Now() + ANSWER_EXPIRES,
+        )
+        if moved:
+            patients = len({one["patient"] for one in examinations})
+            audit.record(
+                None, "upload.ask", upload, examinations=len(examinations), patients=patients
+            )
+    return bool(moved)
+
+
+def answer(upload: Upload, keep: Iterable[str]) -> bool:
+    """The sender keeps these examinations, by uid: check again and store them.
+
+    Uids that were not offered count as not given. False if the upload does not wait for an answer.
+    Raises UploadError where none is kept: taking the upload back is a deed of its own.
+    """
+    with transaction.atomic():
+        locked = Upload.objects.select_for_update().filter(pk=upload.pk).first()
+        if locked is None or locked.state != Upload.State.ASKED:
+            return False
+        offered = [one["uid"] for one in locked.examinations if one["usable"]]
+        kept = [uid for uid in offered if uid in set(keep)]
+        if not kept:
+            raise UploadError(
+                _("Choose the examinations to keep, or withdraw the upload to keep none.")
+            )
+        locked.state, locked.keep = Upload.State.QUEUED, kept
+        locked.done, locked.examinations = 0, []
+        locked.lease_until = timezone.now() + RING_AGAIN
+        locked.save(update_fields=["state", "keep", "done", "examinations", "lease_until"])
+        audit.record(
+            locked.user, "upload.answer", locked, kept=len(kept), examinations=len(offered)
+        )
+        enqueue("ingest", locked.pk)
+    return True
+
+
+def _expire(upload: Upload) -> None:
+    """No answer came: nothing is kept, neither bytes nor names."""
+    with transaction.atomic():
+        moved = Upload.objects.filter(
+            pk=upload.pk, state=Upload.State.ASKED, lease_until__lt=Now()
+        ).update(
+            state=Upload.State.FAILED, reason=NO_ANSWER, examinations=[], finished_at=Now(),
+            lease_until=None,
+        )  # fmt: skip
+        if not moved:
+            return
+        audit.record(None, "upload.expire", upload, files=file_count(upload))
+    empty_quarantine(upload)
+    upload.items.update(name="")
+
+
 def fail(upload: Upload, reason: str) -> None:
     """Set the upload aside with a sentence for the person; what lay in quarantine goes."""
     with transaction.atomic():
@@ -401,6 +469,8 @@ def reap() -> int:
             ).update(lease_until=Now() + RING_AGAIN):
                 enqueue("ingest", pk)
                 rung += 1
+    for upload in Upload.objects.filter(state=Upload.State.ASKED, lease_until__lt=now):
+        _expire(upload)
     abandoned = now - RECEIVING_EXPIRES
     touched = UploadPart.objects.filter(upload=OuterRef("pk"), touched_at__gte=abandoned)
     for upload in Upload.objects.filter(

@@ -18,6 +18,7 @@ urlpatterns = [
         "uploads/<public_id:public_id>/parts/<public_id:part_id>/", pieces.part, name="upload_part"
     ),
     path("uploads/<public_id:public_id>/complete/", uploading.complete, name="upload_complete"),
+    path("uploads/<public_id:public_id>/answer/", uploading.answer, name="upload_answer"),
     path("uploads/<public_id:public_id>/withdraw/", uploading.withdraw, name="upload_withdraw"),
     path("uploads/<public_id:public_id>/status/", uploading.status, name="upload_status"),
     path(

@@ -1,17 +1,18 @@
 // The upload on the home page: choose or drop, look at what is in it, send, go to the upload's page.
 import { fromDrop, fromList, megabytes, prepare } from './upload/collect.js';
 import { Groups } from './upload/groups.js';
-import { Helper } from './upload/helper.js';
+import { Helper, Problem } from './upload/helper.js';
 import { List, files } from './upload/list.js';
-import { Upload, UploadProblem } from './upload/send.js';
+import { Rules } from './upload/rules.js';
 
 const READ_AT_ONCE = 50;
 
 const section = document.getElementById('upload');
 const by = (id) => document.getElementById(id);
 const veil = by('drop-veil');
-let helper = null;
+const helper = section && new Helper(section.dataset.workerUrl, showProgress);
 let list = null;
+// What has been begun to be sent: whether it goes on, and whether any of it has gone out.
 let upload = null;
 let reading = 0;
 
@@ -35,7 +36,7 @@ async function choose(found) {
   by('upload-errors').replaceChildren();
   upload = null;
   const mine = (reading += 1);
-  const chosen = prepare(found, Number(section.dataset.maxFileBytes));
+  const chosen = prepare(found);
   if (chosen.files.length === 0) {
     stage('choose');
     complain(['There is no file to send in what you chose. Choose the folder that holds the study’s DICOM files.', ...chosen.leftOut.slice(0, 3)].join(' '));
@@ -43,15 +44,14 @@ async function choose(found) {
   }
   stage('reading');
   say('Reading the files’ headers');
-  helper ??= new Helper(section.dataset.workerUrl);
-  const groups = new Groups();
+  const groups = new Groups(Number(section.dataset.maxFileBytes));
   for (let at = 0; at < chosen.files.length; at += READ_AT_ONCE) {
     by('upload-read').textContent = `${at.toLocaleString('en-GB')} of ${files(chosen.files.length)} read`;
     by('upload-reading').value = (100 * at) / chosen.files.length;
     const some = chosen.files.slice(at, at + READ_AT_ONCE);
-    const kinds = await helper.ask('look', some.map(({ file }) => file));
+    const kinds = await helper.ask('look', { entries: some, first: at });
     if (mine !== reading) return;
-    some.forEach((entry, index) => groups.add({ ...entry, archive: kinds[index].kind === 'zip' }, kinds[index]));
+    some.forEach((entry, index) => groups.add({ place: at + index, name: entry.name, size: kinds[index].size }, kinds[index]));
   }
   show(groups, chosen.leftOut);
 }
@@ -82,7 +82,7 @@ function show(groups, leftOut) {
 function counted() {
   upload = null;
   const entries = list.chosen;
-  const bytes = entries.reduce((sum, { file }) => sum + file.size, 0);
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
   by('upload-chosen').textContent = `${files(entries.length)} chosen, ${megabytes(bytes)} MB`;
   by('upload-send').textContent = `Upload ${files(entries.length)}`;
 }
@@ -91,32 +91,52 @@ function prepareExamples() {
   const { examples } = list;
   by('upload-preview').hidden = examples.length === 0;
   by('upload-preview').open = false;
-  by('upload-example').replaceChildren(...examples.map(({ name }, index) => new Option(name, String(index))));
+  by('upload-example').replaceChildren(...examples.map(({ name, place }) => new Option(name, String(place))));
 }
 
+let rules = null;
+
 async function showPreview() {
-  const rows = await helper.ask('preview', list.examples[Number(by('upload-example').value)].file);
+  const { rows: found, others, privateElements } = await helper.ask('preview', Number(by('upload-example').value));
+  try {
+    rules ??= await Rules.from(section.dataset.rulesUrl);
+  } catch {
+    by('upload-preview-more').textContent = 'The site did not tell its rules. Open this again in a moment.';
+    return;
+  }
+  const rows = found.map(([tag, name, value]) => [name, value, rules.instead(tag)]);
+  const removed = others.filter((tag) => rules.isRemoved(tag)).length;
+  const more = [
+    removed && `${removed} other elements of this file are removed`,
+    privateElements && `${privateElements} private elements of the scanner are removed but for a few numbers`,
+    removed < others.length && `${others.length - removed} others, numbers and codes that flow is computed with, are kept`,
+  ].filter(Boolean);
+  by('upload-preview-more').textContent = more.length ? `${more.join('; ')}.` : '';
+  const heads = [...by('upload-preview').querySelectorAll('thead th')].map(({ textContent }) => textContent);
   by('upload-preview-rows').replaceChildren(...rows.map((cells) => {
-    const row = Object.assign(document.createElement('tr'), { className: 'nhsuk-table__row' });
+    const row = made('tr', 'nhsuk-table__row', 'row');
     row.append(...cells.map((text, column) => {
-      const cell = Object.assign(document.createElement(column ? 'td' : 'th'), { className: column ? 'nhsuk-table__cell' : 'nhsuk-table__header', textContent: text });
-      if (column === 0) cell.scope = 'row';
+      const cell = made('td', 'nhsuk-table__cell', 'cell');
+      const head = made('span', 'nhsuk-table-responsive__heading');
+      head.setAttribute('aria-hidden', 'true');
+      head.textContent = `${heads[column]} `;
+      cell.append(head, Object.assign(document.createElement('span'), { textContent: text }));
       return cell;
     }));
     return row;
   }));
 }
 
-let drawn = false;
+function made(element, className, role) {
+  const node = Object.assign(document.createElement(element), { className });
+  if (role) node.setAttribute('role', role);
+  return node;
+}
 
-function showProgress() {
-  // Many pieces may be reported between two pictures of the screen.
-  if (drawn) return;
-  drawn = true;
-  requestAnimationFrame(() => {
-    drawn = false;
-    if (upload) drawProgress(upload);
-  });
+function showProgress(progress) {
+  if (!upload) return;
+  upload.begun ||= progress.sentBytes > 0;
+  drawProgress(progress);
 }
 
 function drawProgress({ sentFiles, sentBytes, total, bytes, resumedFiles }) {
@@ -141,30 +161,29 @@ async function send() {
     complain('Nothing is chosen. Tick at least one series.');
     return;
   }
-  upload ??= new Upload({
-    entries,
-    createUrl: section.dataset.createUrl,
-    token: section.querySelector('[name=csrfmiddlewaretoken]').value,
-    helper,
-    onProgress: showProgress,
-  });
+  const again = upload !== null;
+  upload ??= { begun: false };
   const mine = upload;
   stage('sending');
-  drawProgress(mine);
   by('upload-sending').focus();
   window.addEventListener('beforeunload', warn);
   try {
-    const { url, stored } = await mine.run();
+    const { url, stored } = await helper.ask('send', {
+      places: entries.map(({ place }) => place),
+      again,
+      createUrl: section.dataset.createUrl,
+      token: section.querySelector('[name=csrfmiddlewaretoken]').value,
+    });
     window.removeEventListener('beforeunload', warn);
-    by('upload-count').textContent = `${stored.toLocaleString('en-GB')} of ${files(mine.total)} stored`;
+    by('upload-count').textContent = `${stored.toLocaleString('en-GB')} of ${files(entries.length)} stored`;
     say(by('upload-count').textContent);
     window.location.assign(url);
   } catch (problem) {
     window.removeEventListener('beforeunload', warn);
     if (upload !== mine) return;
     stage('ready');
-    by('upload-send').textContent = mine.sentBytes ? 'Go on sending' : 'Try again';
-    complain(problem instanceof UploadProblem ? problem.message : 'The files could not be sent. Load this page again and try once more.');
+    by('upload-send').textContent = mine.begun ? 'Go on sending' : 'Try again';
+    complain((problem instanceof Problem && problem.message) || 'The files could not be sent. Load this page again and try once more.');
   }
 }
 
@@ -176,7 +195,7 @@ async function cancel() {
   stage('choose');
   by('choose-folder').focus();
   try {
-    await mine?.withdraw();
+    if (mine) await helper.ask('withdraw');
   } catch {
     // The server clears away what was never completed.
   }

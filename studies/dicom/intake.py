@@ -282,12 +282,14 @@ def _let_work(seconds: float | None) -> None:
 def _facts(clean: pydicom.Dataset) -> dict[str, Any]:
     """What the study's record keeps, from the rebuilt file only."""
     day = str(clean.get("StudyDate") or "")
+    time = str(clean.get("StudyTime") or clean.get("AcquisitionTime") or "")
     age = str(clean.get("PatientAge") or "")
     field = clean.get("MagneticFieldStrength")
     tesla = float(field) if field else None
     return {
         "patient_pseudonym": str(clean.PatientID),
         "study_date": f"{day[:4]}-{day[4:6]}-{day[6:8]}" if len(day) == 8 else None,
+        "time": f"{time[:2]}:{time[2:4]}" if time[:4].isdigit() and len(time) >= 4 else None,
         "patient": {
             "sex": str(clean.get("PatientSex") or ""),
             "age_years": int(age[:3]) if age[:3].isdigit() else None,

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import PublicIdField
+from studies.models.fields import SealedListField, SealedNameField
 
 
 class Upload(models.Model):
@@ -47,7 +48,7 @@ class Upload(models.Model):
     #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.
     manifest = models.CharField(max_length=64, blank=True)
     #: What the sender is asked about, as studies/examinations.py tells it.
-    examinations = models.JSONField(default=list, blank=True)
+    examinations = SealedListField(default=list, blank=True)
     #: The answer: uids of the studies to keep, or EVERYTHING; null while there is none.
     keep = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -80,7 +81,7 @@ class UploadItem(models.Model):
     parent = models.ForeignKey(
         "self", on_delete=models.CASCADE, null=True, blank=True, related_name="members"
     )
-    name = models.CharField(max_length=255, blank=True)
+    name = SealedNameField(default="", blank=True)
     key = models.CharField(max_length=100, blank=True)
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
@@ -107,7 +108,7 @@ class UploadPart(models.Model):
     item = models.OneToOneField(
         UploadItem, on_delete=models.CASCADE, null=True, related_name="part"
     )
-    name = models.CharField(max_length=255, blank=True)
+    name = SealedNameField(default="", blank=True)
     key = models.CharField(max_length=100)
     size = models.PositiveBigIntegerField()
     members = models.PositiveIntegerField(default=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from django.contrib import messages
 from django.core.files import File
@@ -18,8 +19,11 @@ from accounts.person import person
 from corecmr.errors import wants_json
 from studies import uploads
 from studies.models import Series, Study, Upload, UploadItem
+from studies.models.studies import Level, State
 from studies.refusals import NoRoom, UploadError
 from studies.views import deidentification
+
+_SEXES = {"F": gettext_lazy("female"), "M": gettext_lazy("male")}
 
 
 def own_upload(request: HttpRequest, public_id: str) -> Upload:
@@ -130,6 +134,20 @@ def withdraw(request: HttpRequest, public_id: str) -> HttpResponse:
     return redirect("upload", upload.public_id)
 
 
+@require_POST
+def answer(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Which of several examinations to keep."""
+    upload = own_upload(request, public_id)
+    try:
+        taken = uploads.answer(upload, request.POST.getlist("keep"))
+    except UploadError as error:
+        context = {**_context(upload), "answer_error": str(error)}
+        return render(request, "studies/upload.html", context)
+    if not taken:
+        messages.error(request, _("This upload has been answered already."))
+    return redirect("upload", upload.public_id)
+
+
 @require_GET
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
     upload = own_upload(request, public_id)
@@ -176,6 +194,8 @@ def _context(upload: Upload) -> dict[str, object]:
         "changes": deidentification.change_rows(upload.changes),
         "studies": studies,
         "error": upload.reason,
+        "patients": len({one["patient"] for one in upload.examinations}),
+        "examinations": [_examination(one) for one in upload.examinations],
     }
 
 
@@ -192,6 +212,20 @@ _KINDS = {
     "phase contrast": gettext_lazy("Phase contrast"),
     "proton density": gettext_lazy("Proton density"),
 }
+
+
+def _examination(one: dict[str, Any]) -> dict[str, Any]:
+    """An examination that the sender is asked about, in words."""
+    series = [
+        {
+            "state": State(film["state"]).label,
+            "level": Level(film["level"]).label if film["level"] else "",
+            "role": Series.Role(film["role"]).label,
+            "frames": film["frames"],
+        }
+        for film in one["series"]
+    ]
+    return {**one, "series": series, "sex": _SEXES.get(one["sex"], "")}
 
 
 def _series_rows(studies: list[Study]) -> list[dict[str, object]]:

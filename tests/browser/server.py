@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -86,7 +87,7 @@ def running_site(var: Path) -> Iterator[Site]:
 @contextmanager
 def empty_database() -> Iterator[str]:
     """An empty database beside the one of the other tests, on the same server."""
-    name = f"corecmr_browser_{os.getpid()}"
+    name = f"corecmr_browser_{os.getpid()}_{secrets.token_hex(3)}"
     server = postgres.database_url(test=True)
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     _execute(server, drop)

@@ -122,6 +122,9 @@ SITE: dict[str, list[Use]] = {
     "uploads/<public_id:public_id>/complete/": [
         post("/uploads/{upload}/complete/", SENDER, verb="upload.complete"),
     ],
+    "uploads/<public_id:public_id>/answer/": [
+        post("/uploads/{upload}/answer/", SENDER, ok=302),
+    ],
     "uploads/<public_id:public_id>/withdraw/": [
         post("/uploads/{upload}/withdraw/", SENDER, ok=302, verb="upload.withdraw"),
     ],

@@ -4,20 +4,23 @@ const REASONS = {
   empty: 'is empty. Export it again from the scanner or the archive.',
   other: 'is not a DICOM file.',
   directory: 'is the index of a disc, and holds no image.',
+  large: 'is larger than the site takes.',
   unreadable: 'could not be read from the disk. Check that it may be read.',
 };
 
 export class Groups {
-  constructor() {
+  constructor(mostBytes) {
+    this.mostBytes = mostBytes;
     this.patients = new Map();
     this.zips = [];
     this.unknown = [];
     this.leftOut = new Map();
   }
 
-  /** Put a file, {file, name}, where it belongs by what was found in it. */
+  /** Put a file, {place, name, size}, where it belongs by what was found in it. */
   add(entry, found) {
     if (found.kind === 'zip') this.zips.push(entry);
+    else if (entry.size > this.mostBytes) this.leave(entry, 'large');
     else if (found.kind === 'unknown') this.unknown.push(entry);
     else if (found.kind !== 'dicom') this.leave(entry, found.kind);
     else {
@@ -26,7 +29,7 @@ export class Groups {
       const when = at(whose.studies, study.uid, () => ({ ...study, series: new Map() }));
       const which = at(when.series, series.uid, () => ({ ...series, entries: [], bytes: 0 }));
       which.entries.push(entry);
-      which.bytes += entry.file.size;
+      which.bytes += entry.size;
     }
   }
 

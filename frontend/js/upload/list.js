@@ -21,8 +21,10 @@ export class List {
     ]) {
       if (entries.length === 0) continue;
       const set = fieldset(title);
-      const bytes = entries.reduce((sum, { file }) => sum + file.size, 0);
-      set.append(this.row({ label: `${files(entries.length)}, ${hint}`, hint: names(entries), entries, bytes }).item);
+      const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+      const preview = entries !== groups.zips;
+      const row = this.row({ label: `${files(entries.length)}, ${hint}`, hint: names(entries), entries, bytes, preview, name: title });
+      set.append(boxes(row.item));
       place.append(set);
     }
   }
@@ -37,7 +39,6 @@ export class List {
       entries: series.entries, bytes: series.bytes, taken: isUsable(series), name: seriesName(series),
     }));
     const whole = checkbox(what, `${files(all.reduce((sum, one) => sum + one.entries.length, 0))} in ${all.length === 1 ? '1 series' : `${all.length} series`}`);
-    whole.item.classList.add('app-groups__study');
     const show = () => {
       whole.box.checked = rows.every(({ box }) => box.checked);
       whole.box.indeterminate = !whole.box.checked && rows.some(({ box }) => box.checked);
@@ -48,30 +49,28 @@ export class List {
     });
     for (const { box } of rows) box.addEventListener('change', show);
     show();
-    const list = Object.assign(document.createElement('div'), { className: 'nhsuk-checkboxes nhsuk-checkboxes--small app-groups__series' });
-    list.append(...rows.map(({ item }) => item));
-    const top = Object.assign(document.createElement('div'), { className: 'nhsuk-checkboxes nhsuk-checkboxes--small' });
-    top.append(whole.item);
-    set.append(top, all.length > SHOWN_SERIES ? folded(`Show its ${all.length} series`, list) : list);
+    const list = boxes(...rows.map(({ item }) => item));
+    list.classList.add('app-groups__series');
+    set.append(boxes(whole.item), all.length > SHOWN_SERIES ? folded(`Show its ${all.length} series`, list) : list);
     return set;
   }
 
-  row({ label, hint, entries, bytes, taken = true, name = label }) {
+  row({ label, hint, entries, bytes, taken = true, preview = true, name }) {
     const made = checkbox(label, hint);
     made.box.checked = taken;
     made.box.addEventListener('change', () => this.onChange());
-    this.boxes.push({ box: made.box, entries, bytes, name });
+    this.boxes.push({ box: made.box, entries, bytes, preview, name });
     return made;
   }
 
-  /** What is to be sent, in the order of names. */
+  /** What is to be sent, in one order whatever was ticked. */
   get chosen() {
-    return this.boxes.filter(({ box }) => box.checked).flatMap(({ entries }) => entries).sort((one, other) => (one.name < other.name ? -1 : 1));
+    return this.boxes.filter(({ box }) => box.checked).flatMap(({ entries }) => entries).sort((one, other) => one.place - other.place);
   }
 
   /** For the preview: a name for each series, and its first file. */
   get examples() {
-    return this.boxes.map(({ name, entries }) => ({ name, file: entries[0].file, archive: entries[0].archive })).filter(({ archive }) => !archive);
+    return this.boxes.filter(({ preview }) => preview).map(({ name, entries }) => ({ name, place: entries[0].place }));
   }
 }
 
@@ -83,6 +82,12 @@ function seriesName({ number, description, modality }) {
 function names(entries) {
   const shown = entries.slice(0, 3).map(({ name }) => name).join(', ');
   return entries.length > 3 ? `${shown} and ${entries.length - 3} more` : shown;
+}
+
+function boxes(...items) {
+  const list = Object.assign(document.createElement('div'), { className: 'nhsuk-checkboxes nhsuk-checkboxes--small' });
+  list.append(...items);
+  return list;
 }
 
 function fieldset(title) {

@@ -1,11 +1,10 @@
 // Sends files by tus 1.0, small ones packed together, three at a time; goes on where a lost line,
-// a lost server or an earlier visit to this page left off.
+// a lost server or an earlier visit to the page left off. Used in the worker only.
 import { Upload as TusUpload } from 'tus-js-client';
+import { pack } from './pack.js';
+import { parts } from './parts.js';
 
 const CHUNK_BYTES = 8 * 1024 ** 2;
-const PACK_BYTES = 32 * 1024 ** 2;
-const PACK_FILES = 500;
-const LARGE_BYTES = 8 * 1024 ** 2;
 const PARALLEL = 3;
 const PAUSES_MS = [0, 1000, 3000, 5000, 10000, 20000, 30000];
 /** What may pass by itself: a lost line, another window's lock, a damaged piece, a busy server. */
@@ -13,29 +12,6 @@ const PASSING = new Set([0, 409, 423, 429, 460, 500, 502, 503, 504]);
 
 /** Why the upload stopped, in a sentence for the person. */
 export class UploadProblem extends Error {}
-
-/** The parts that files are sent in: [{members, bytes, packed}], the same for the same files. */
-export function parts(entries) {
-  const all = [];
-  let small = [];
-  let bytes = 0;
-  const close = () => {
-    if (small.length) all.push({ members: small, bytes, packed: small.length > 1 });
-    small = [];
-    bytes = 0;
-  };
-  for (const entry of entries) {
-    const { size } = entry.file;
-    if (entry.archive || size > LARGE_BYTES) all.push({ members: [entry], bytes: size, packed: false });
-    else {
-      if (small.length === PACK_FILES || bytes + size > PACK_BYTES) close();
-      small.push(entry);
-      bytes += size;
-    }
-  }
-  close();
-  return all;
-}
 
 /** SHA-256 in hexadecimal; "" where the browser has none, on a site without TLS. */
 async function digest(text) {
@@ -46,14 +22,13 @@ async function digest(text) {
 
 /** One upload. After a problem, run() goes on with what was not sent yet. */
 export class Upload {
-  constructor({ entries, createUrl, token, helper, onProgress }) {
+  constructor({ entries, createUrl, token, onProgress }) {
     this.total = entries.length;
     this.waiting = parts(entries);
     this.all = [...this.waiting];
     this.bytes = this.all.reduce((sum, part) => sum + part.bytes, 0);
     this.createUrl = createUrl;
     this.token = token;
-    this.helper = helper;
     this.onProgress = onProgress;
     this.urls = null;
     this.resumedFiles = 0;
@@ -68,7 +43,7 @@ export class Upload {
     return this.all.reduce((sum, part) => sum + Math.min(part.sent ?? 0, part.bytes), 0);
   }
 
-  /** Sends all; gives the address of the upload's page and how many files the site has stored. */
+  /** Sends all; gives the address of the upload’s page and how many files the site has stored. */
   async run() {
     this.stop = new AbortController();
     this.urls ??= await this.begin();
@@ -101,7 +76,7 @@ export class Upload {
     }
     this.waiting = this.all.filter((part) => !part.stored);
     this.resumedFiles = this.sentFiles;
-    this.onProgress(this);
+    this.onProgress(this, true);
     return urls;
   }
 
@@ -124,8 +99,8 @@ export class Upload {
     const name = part.packed ? `packet-${this.all.indexOf(part) + 1}.zip` : first.name;
     await new Promise((resolve, reject) => {
       const tus = new TusUpload(blob, {
-        endpoint: new URL(this.urls.parts_url, window.location.href).href,
-        uploadUrl: part.url ? new URL(part.url, window.location.href).href : null,
+        endpoint: new URL(this.urls.parts_url, self.location.href).href,
+        uploadUrl: part.url ? new URL(part.url, self.location.href).href : null,
         chunkSize: CHUNK_BYTES,
         retryDelays: PAUSES_MS,
         storeFingerprintForResuming: false,
@@ -153,7 +128,7 @@ export class Upload {
 
   async packed(part) {
     try {
-      return await this.helper.ask('pack', part.members);
+      return await pack(part.members);
     } catch (problem) {
       throw new UploadProblem(`${problem.message} could not be read. Check that it is still where it was, and go on.`);
     }

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_first_policies'),
-        ('studies', '0005_source_identity'),
+        ('studies', '0007_sealed_examinations'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

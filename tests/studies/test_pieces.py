@@ -12,10 +12,11 @@ import time
 import zipfile
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from django.core.files.base import ContentFile
-from django.core.files.storage import storages
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import Storage, storages
 from django.test import Client
 from django.utils import timezone
 
@@ -343,10 +344,29 @@ def test_bytes_that_no_row_knows_are_swept_up(client, upload):
     assert [path.exists() for path in (*known, stray, fresh)] == [True, True, False, True]
 
 
+class Bucket(Storage):
+    """Keeps files, as a bucket does, where there is no path."""
+
+    held: ClassVar[dict[str, bytes]] = {}
+
+    def _save(self, name: str, content: File) -> str:
+        self.held[name] = content.read()
+        return name
+
+    def _open(self, name: str, mode: str = "rb") -> File:
+        return ContentFile(self.held[name])
+
+    def exists(self, name: str) -> bool:
+        return name in self.held
+
+    def delete(self, name: str) -> None:
+        self.held.pop(name, None)
+
+
 def test_where_quarantine_is_no_folder_the_whole_file_is_handed_over(client, upload, settings):
     settings.STORAGES = {
         **settings.STORAGES,
-        "quarantine": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+        "quarantine": {"BACKEND": f"{__name__}.Bucket"},
     }
     url = announce(client, upload, 10)["Location"]
     patch(client, url, b"12345", 0)

@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -116,6 +116,18 @@ def settle(key: str) -> None:
             with path.open("rb") as handle:
                 storage.quarantine().save(key, File(handle))
         path.unlink(missing_ok=True)
+
+
+def strays(before: float) -> Iterator[str]:
+    """Keys of files that lie here and were last written before a time, in seconds of the clock.
+
+    A process that dies between bytes and row leaves one; who asks knows which have rows.
+    """
+    top = _path("")
+    for path in top.glob("??/*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < before:
+                yield str(path.relative_to(top))
 
 
 def drop(keys: Iterable[str]) -> None:

@@ -3,6 +3,7 @@ import { fromDrop, fromList, megabytes, prepare } from './upload/collect.js';
 import { Groups } from './upload/groups.js';
 import { Helper, Problem } from './upload/helper.js';
 import { List, files } from './upload/list.js';
+import { Rules } from './upload/rules.js';
 
 const READ_AT_ONCE = 50;
 
@@ -93,8 +94,24 @@ function prepareExamples() {
   by('upload-example').replaceChildren(...examples.map(({ name, place }) => new Option(name, String(place))));
 }
 
+let rules = null;
+
 async function showPreview() {
-  const rows = await helper.ask('preview', Number(by('upload-example').value));
+  const { rows: found, others, privateElements } = await helper.ask('preview', Number(by('upload-example').value));
+  try {
+    rules ??= await Rules.from(section.dataset.rulesUrl);
+  } catch {
+    by('upload-preview-more').textContent = 'The site did not tell its rules. Open this again in a moment.';
+    return;
+  }
+  const rows = found.map(([tag, name, value]) => [name, value, rules.instead(tag)]);
+  const removed = others.filter((tag) => rules.isRemoved(tag)).length;
+  const more = [
+    removed && `${removed} other elements of this file are removed`,
+    privateElements && `${privateElements} private elements of the scanner are removed but for a few numbers`,
+    removed < others.length && `${others.length - removed} others, numbers and codes that flow is computed with, are kept`,
+  ].filter(Boolean);
+  by('upload-preview-more').textContent = more.length ? `${more.join('; ')}.` : '';
   const heads = [...by('upload-preview').querySelectorAll('thead th')].map(({ textContent }) => textContent);
   by('upload-preview-rows').replaceChildren(...rows.map((cells) => {
     const row = made('tr', 'nhsuk-table__row', 'row');

@@ -96,13 +96,13 @@ def send_while_killed(
                     next_kill = out + rng.randrange(_MOST_BYTES_BETWEEN)
         stored = visitor.post_form(begun["complete_url"], {"sent": str(len(sent))})["stored"]
     kept = _kept(url, var)
-    expected = {(path.name, _sha256(path)) for path in sent}
+    expected = {_sha256(path) for path in sent}
     return {
         "kills": killed,
         "broken": broken,
         "stored": stored,
-        "wrong": len(expected ^ {(name, digest) for name, digest, _size in kept}),
-        "bytes": sum(size for *_what, size in kept) / sum(path.stat().st_size for path in sent),
+        "wrong": len(expected ^ {digest for digest, _size in kept}),
+        "bytes": sum(size for _digest, size in kept) / sum(path.stat().st_size for path in sent),
     }
 
 
@@ -194,24 +194,27 @@ def _client(endpoint: str, visitor: Visitor, files: list[Path]) -> Iterator[Iter
     finally:
         alarm.cancel()
         client.kill()
-        client.communicate()
+        client.wait()
+        for pipe in (client.stdout, client.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
-def _kept(url: str, var: Path) -> list[tuple[str, str, int]]:
-    """Name, SHA-256 and size of each file as it lies in quarantine; the rows must say the same."""
+def _kept(url: str, var: Path) -> list[tuple[str, int]]:
+    """SHA-256 and size of each file as it lies in quarantine; the rows must say the same."""
     connection = psycopg2.connect(url)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT name, sha256, size, key FROM studies_uploaditem")
+            cursor.execute("SELECT sha256, size, key FROM studies_uploaditem")
             rows = cursor.fetchall()
     finally:
         connection.close()
     found = []
-    for name, digest, size, key in rows:
+    for digest, size, key in rows:
         path = var / "quarantine" / key
         here = _sha256(path)
         agree = here == digest and size == path.stat().st_size
-        found.append((name, here if agree else "", path.stat().st_size))
+        found.append((here if agree else "", path.stat().st_size))
     return found
 
 

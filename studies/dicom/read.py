@@ -88,7 +88,8 @@ def _check(dataset: FileDataset, syntax: UID | None) -> None:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if "PixelData" not in dataset:
         raise Refused("It holds no image. Leave it out, or export the images again.")
-    if int(dataset.get("SamplesPerPixel") or 1) != 1:
+    palette = str(dataset.get("PhotometricInterpretation") or "").upper() == "PALETTE COLOR"
+    if int(dataset.get("SamplesPerPixel") or 1) != 1 or palette:
         raise Refused("It is a colour picture, not a measured image. Leave it out.")
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         raise Refused("It has writing burned into the picture. Export the original image.")

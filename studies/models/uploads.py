@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import PublicIdField
-from studies.models.fields import SealedNameField
+from studies.models.fields import SealedListField, SealedNameField
 
 
 class Upload(models.Model):
@@ -39,12 +39,16 @@ class Upload(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    #: What its sender said of the record before the studies were there, see ``record.py``.
+    answers = models.JSONField(default=dict)
+    #: What is no perfusion series, by series: number, kind, images, rows, cols, reason.
+    left_out = models.JSONField(default=list)
     #: What de-identification did to these files: "TAG action" and how often, without values.
     changes = models.JSONField(default=dict)
     #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.
     manifest = models.CharField(max_length=64, blank=True)
     #: What the sender is asked about, as studies/examinations.py tells it.
-    examinations = models.JSONField(default=list, blank=True)
+    examinations = SealedListField(default=list, blank=True)
     #: The answer: uids of the studies to keep, or EVERYTHING; null while there is none.
     keep = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
@@ -88,6 +92,7 @@ class UploadItem(models.Model):
 
     class Meta:
         ordering: ClassVar = ["id"]
+        indexes: ClassVar = [models.Index(fields=["sha256"], name="item_by_hash")]
 
     def __str__(self) -> str:
         return f"file {self.pk} of {self.upload_id}"

@@ -65,9 +65,9 @@ def test_what_is_in_a_folder_is_seen_before_anything_is_sent(open_page: OpenPage
     page.get_by_text("What is removed before anything is stored").click()
     table = page.get_by_role("table", name="What is removed from this file")
     for name, value, instead in (
-        ("Patient’s Name", SNEAKY, "pseudonym"),
+        ("Patient’s Name", SNEAKY, "stand-in"),
         ("Institution Name", "Invented General", "Removed"),
-        ("Accession Number", "A17", "Removed"),
+        ("Accession Number", "A17", "Left empty"),
         ("Study Date", "20240514", "Moved back"),
     ):
         row = table.get_by_role("row").filter(has_text=name)
@@ -107,8 +107,8 @@ def test_an_upload_goes_on_after_the_page_was_loaded_again(open_page: OpenPage, 
     page.get_by_role("button", name="Upload 5 files").click()
     wait_for(lambda: page.evaluate("1") and pieces["held"], "the line is dead")
     page.on("dialog", lambda dialog: dialog.accept())
-    page.unroute_all()
     page.reload()
+    page.unroute_all()
     listed = page.get_by_role("link", name=re.compile("Upload of"))
     expect(page.get_by_text("Receiving files")).to_be_visible()
     address = listed.first.get_attribute("href")

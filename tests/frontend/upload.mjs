@@ -3,7 +3,7 @@
 import { openAsBlob, readFileSync } from 'node:fs';
 import { ATTRIBUTES } from '../../frontend/js/upload/attributes.js';
 import { readHeader } from '../../frontend/js/upload/header.js';
-import { look } from '../../frontend/js/upload/look.js';
+import { look, preview } from '../../frontend/js/upload/look.js';
 import { pack } from '../../frontend/js/upload/pack.js';
 import { parts } from '../../frontend/js/upload/parts.js';
 
@@ -12,6 +12,8 @@ if (task === 'look') {
   const found = [];
   for (const path of files) found.push(await look(await openAsBlob(path)));
   process.stdout.write(JSON.stringify(found));
+} else if (task === 'preview') {
+  process.stdout.write(JSON.stringify(await preview(await openAsBlob(files[0]))));
 } else if (task === 'header') {
   const found = files.map((path) => {
     const header = readHeader(new Uint8Array(readFileSync(path)), 0x7fe0000f);

@@ -288,6 +288,22 @@ def test_names_of_files_lie_sealed_and_their_sender_reads_them(user, settings):
     assert "PERSON_ANN" not in page(user, address)
 
 
+def test_what_a_sender_is_asked_about_lies_sealed_too(user):
+    upload = uploads.start(user)
+    told = [{"uid": "2.25.1", "folders": ["PERSON_ANN"], "days_later": 0}]
+    Upload.objects.filter(pk=upload.pk).update(examinations=told)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT one::text FROM studies_upload one")
+        ((row,),) = cursor.fetchall()
+    assert b"PERSON".hex() not in row
+    assert "PERSON" not in row
+    upload.refresh_from_db()
+    assert upload.examinations == told
+    Upload.objects.filter(pk=upload.pk).update(examinations=[])
+    upload.refresh_from_db()
+    assert upload.examinations == []
+
+
 def test_the_same_file_sent_twice_is_still_one(user):
     upload = uploads.start(user)
     for name in ("IM_0001", "IM_0001", "IM_0002"):

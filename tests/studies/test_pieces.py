@@ -7,12 +7,16 @@ import errno
 import fcntl
 import hashlib
 import io
+import os
+import time
 import zipfile
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from django.core.files.storage import storages
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import Storage, storages
 from django.test import Client
 from django.utils import timezone
 
@@ -325,3 +329,53 @@ def test_withdrawing_leaves_no_byte(client, upload):
     assert uploads.withdraw(upload)
     assert not any(path.exists() for path in paths)
     assert patch(client, half, b"67890", 5).status_code == 404
+
+
+def test_bytes_that_no_row_knows_are_swept_up(client, upload):
+    url = announce(client, upload, 10)["Location"]
+    patch(client, url, b"12345", 0)
+    uploads.add_files(upload, [("IM_0002", ContentFile(b"x"))])
+    known = [pieces._path(key) for key in (UploadPart.objects.get().key, upload.items.get().key)]
+    stray, fresh = (pieces._path(pieces.new()) for _ in range(2))
+    days_ago = time.time() - 3 * 24 * 3600
+    for path in (*known, stray):
+        os.utime(path, (days_ago, days_ago))
+    assert uploads.sweep() == 1
+    assert [path.exists() for path in (*known, stray, fresh)] == [True, True, False, True]
+
+
+class Bucket(Storage):
+    """Keeps files, as a bucket does, where there is no path."""
+
+    held: ClassVar[dict[str, bytes]] = {}
+
+    def _save(self, name: str, content: File) -> str:
+        self.held[name] = content.read()
+        return name
+
+    def _open(self, name: str, mode: str = "rb") -> File:
+        return ContentFile(self.held[name])
+
+    def exists(self, name: str) -> bool:
+        return name in self.held
+
+    def delete(self, name: str) -> None:
+        self.held.pop(name, None)
+
+
+def test_where_quarantine_is_no_folder_the_whole_file_is_handed_over(client, upload, settings):
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "quarantine": {"BACKEND": f"{__name__}.Bucket"},
+    }
+    url = announce(client, upload, 10)["Location"]
+    patch(client, url, b"12345", 0)
+    assert offset(client, url) == 5
+    key = UploadPart.objects.get().key
+    assert not storages["quarantine"].exists(key)
+    assert patch(client, url, b"67890", 5).status_code == 204
+    with storages["quarantine"].open(key) as stored:
+        assert stored.read() == b"1234567890"
+    assert not pieces._path(key).exists()
+    assert uploads.withdraw(upload)
+    assert not storages["quarantine"].exists(key)

@@ -1,5 +1,5 @@
 // Looks into one file: what it is, whose, and of which series. Used in the worker only.
-import { ATTRIBUTES, REMOVED } from './attributes.js';
+import { ATTRIBUTES } from './attributes.js';
 import { isZip, readHeader } from './header.js';
 
 const FIRST_BYTES = 16 * 1024;
@@ -47,13 +47,16 @@ function personName(text) {
   return [[prefix, family].filter(Boolean).join(' '), [given, middle].filter(Boolean).join(' ')].filter(Boolean).join(', ');
 }
 
-/** Rows for the preview: [name, value in the file, what takes its place]. */
+/** For the preview: rows of [tag, name, value in the file], the tags of the rest, and how many are private. */
 export async function preview(file) {
   const header = await headerOf(file, 0x7fe0000f);
-  if (header === 'zip' || header === null) return [];
-  const rows = ATTRIBUTES.map(([tag, name, instead]) => [name, header.text(tag), instead]).filter(([, value]) => value);
-  if (header.privateElements) {
-    rows.push(['Private elements of the scanner', `${header.privateElements} elements`, `${REMOVED}, but for a few numbers that flow is computed with`]);
-  }
-  return rows;
+  if (header === 'zip' || header === null) return { rows: [], others: [], privateElements: 0 };
+  const rows = ATTRIBUTES.map(([tag, name]) => [hexadecimal(tag), name, header.text(tag)]).filter(([, , value]) => value);
+  const shown = new Set(rows.map(([tag]) => tag));
+  const others = [...header.elements.keys()].filter((tag) => tag >>> 16 !== 2).map(hexadecimal).filter((tag) => !shown.has(tag));
+  return { rows, others, privateElements: header.privateElements };
+}
+
+function hexadecimal(tag) {
+  return tag.toString(16).toUpperCase().padStart(8, '0');
 }

@@ -81,6 +81,7 @@ OBJECTS = {
     "no rows": ({"Rows": None}, "damaged"),
     "zero rows": ({"Rows": 0}, "damaged"),
     "colour": ({"SamplesPerPixel": 3}, "colour"),
+    "palette": ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
     "writing": ({"BurnedInAnnotation": "YES"}, "burned into"),
     "a picture too large": ({"Rows": 65535, "Columns": 65535}, "damaged"),
     "more frames than bytes": ({"NumberOfFrames": 400}, "cut short"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
+from pydicom.dataset import Dataset
 
+from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import frames_of
 from studies.dicom.labels import controlled, controlled_sequence, state_of
 from studies.dicom.sort import sort_frames
@@ -293,3 +295,148 @@ def test_slices_on_both_sides_of_midnight_are_one_stack():
     ]
     assert films[1][0].AcquisitionTime.startswith("0000")
     assert _folders(_sorted(*films)) == ["stress_basal", "stress_mid"]
+
+
+def test_fewer_slices_take_the_levels_of_the_other_states_stack():
+    stress = _stack(3)
+    # Of the stack's order, apical first, the slices 0 and 1: apical and mid.
+    rest = _stack(3, "b", 37500.0, SeriesDescription="rest perf")
+    assert _folders(_sorted(*stress, *rest[:2])) == [
+        "stress_basal", "stress_mid", "stress_apical", "rest_mid", "rest_apical",
+    ]  # fmt: skip
+    found = _sorted(*stress, rest[0])
+    assert _folders(found)[-1] == "rest_apical"
+    assert not found.series[-1].level_is_assumed
+    assert "in the place of this level's slice" in " ".join(found.series[-1].reasons)
+    # One slice in each state tells neither of the other's level.
+    alone = _sorted(film(series="1"), film(series="2", start=37500.0, SeriesDescription="rest"))
+    assert [one.level_is_assumed for one in alone.series] == [True, True]
+
+
+def test_two_named_slices_have_the_levels_of_their_names():
+    mid = film(series="1", SeriesDescription="Stress perf mid")
+    apical = film(series="2", along_mm=12, SeriesDescription="Stress perf apical")
+    assert _folders(_sorted(mid, apical)) == ["stress_mid", "stress_apical"]
+    assert _folders(_sorted(film(series="1", SeriesDescription="Rest basal"))) == ["rest_basal"]
+
+
+def test_names_in_an_order_that_no_stack_has_are_not_believed():
+    films = [
+        film(series=str(n), along_mm=12.0 * n, SeriesDescription=f"Stress perf {word}")
+        for n, word in enumerate(("mid", "apical", "basal"))
+    ]
+    found = _sorted(*films)
+    assert {one.uid[-1]: one.level for one in found.series} == {
+        "0": "basal", "1": "mid", "2": "apical",
+    }  # fmt: skip
+    assert "although their names say otherwise" in " ".join(found.series[0].reasons)
+
+
+def test_a_protocol_that_names_the_whole_examination_tells_no_state():
+    said = {"SeriesDescription": "SAX_DYN", "ProtocolName": "stress perfusion"}
+    one = _sorted(*_stack(2, **said))
+    assert {film_.state for film_ in one.series} == {"stress"}
+    both = _sorted(*_stack(2, **said), *_stack(2, "b", 37500.0, **said))
+    assert {film_.state for film_ in both.series} == {"unknown"}
+    assert "does not tell stress from rest" in " ".join(both.series[0].reasons)
+    # Where a series says it itself, the protocol is not asked.
+    told = _sorted(*_stack(2, **said), *_stack(2, "b", 37500.0, **{
+        **said, "SeriesDescription": "Rest"}))  # fmt: skip
+    assert {film_.state for film_ in told.series} == {"stress", "rest"}
+
+
+def test_slices_of_the_same_beats_share_the_state_that_one_of_them_says():
+    films = _stack(3, SeriesDescription="perf")
+    for ds in films[1]:
+        ds.SeriesDescription = "perf rest"
+    found = _sorted(*films)
+    assert _folders(found) == ["rest_basal", "rest_mid", "rest_apical"]
+    assert "the other slices taken in the same beats" in " ".join(found.series[0].reasons)
+
+
+def test_frames_quicker_than_a_heart_beat_are_a_cine_whatever_their_number():
+    quick = film(60, series="q", beat=0.045, SeriesDescription="perfusion realtime")
+    found = _sorted(quick)
+    assert found.series == ()
+    assert {why for _, why in found.unused} == {"It belongs to a cine film of one heart beat."}
+
+
+def test_images_of_many_echo_times_are_a_map():
+    echoes = film(12, series="t", beat=1.0, EchoTime=lambda n: 2.0 + 2.3 * n)
+    assert "T1 or T2 map" in dict(_sorted(echoes).unused)["0"]
+
+
+def test_a_slice_that_follows_the_heart_is_one_slice():
+    place = [0.68, -0.71, -0.14]
+    breathing = film(
+        20, series="f",
+        ImagePositionPatient=lambda n: [round(1.5 * (n % 4) * part, 4) for part in place],
+    )  # fmt: skip
+    (one,) = _sorted(breathing).series
+    assert len(one.frames) == 20
+
+
+def test_a_twin_of_the_same_pixels_after_a_far_shorter_wait_is_the_input_series():
+    aif = film(20, series="x", start=36899.95, InversionTime=24, SeriesNumber=9)
+    found = _sorted(*_stack(1), aif)
+    assert _folders(found) == ["stress_mid"]
+    ((one, _),) = found.aif
+    assert "a far shorter wait" in " ".join(one.reasons)
+
+
+def test_proton_density_images_in_a_series_of_their_own_are_told():
+    apart = film(3, series="p", start=36895.0, FlipAngle=5, InversionTime=None)
+    found = _sorted(*_stack(1), apart)
+    assert _folders(found) == ["stress_mid"]
+    assert {why for _, why in found.unused} == {
+        "It is one of 3 images without saturation (proton density) in a series of their own. "
+        "Only those at the start of a film's own series are used."
+    }
+
+
+FLOW_MAP = {
+    "ImageType": ["DERIVED", "PRIMARY", "PERFUSION", "NONE"], "SeriesNumber": 200,
+    "SeriesDescription": "STRESS_Perf_Flow_Map_SLC0", "InversionTime": None,
+}  # fmt: skip
+
+
+def test_the_scanners_flow_maps_go_with_the_film_of_their_place_and_state():
+    films = [*_stack(2), *_stack(2, "b", 37500.0, SeriesDescription="rest")]
+    basal, apical = (
+        film(1, series=f"9{n}", along_mm=12.0 * n, start=37000.0, **FLOW_MAP) for n in range(2)
+    )
+    elsewhere = film(1, series="97", along_mm=60.0, start=37000.0, **FLOW_MAP)
+    rest = film(1, series="98", start=37600.0, **{**FLOW_MAP, "SeriesDescription": "Flow_Map"})
+    other = film(1, series="99", **{**FLOW_MAP, "SeriesDescription": "PS_Map_SLC0"})
+    found = _sorted(*films, basal, apical, elsewhere, rest, other)
+    assert _folders(found) == ["stress_basal", "stress_mid", "rest_basal", "rest_mid"]
+    told = {one.frame.series_uid: one.of for one in found.maps}
+    assert told == {
+        "1.2.3.5.90": 0, "1.2.3.5.91": 1, "1.2.3.5.97": None, "1.2.3.5.98": 2,
+    }  # fmt: skip
+    ((_, why),) = found.unused
+    assert "a map that the scanner computed" in why
+
+
+def test_a_film_with_a_maps_name_is_still_a_film():
+    named = film(20, series="1", SeriesDescription="Stress MBF flow map raw")
+    assert _folders(_sorted(named)) == ["stress_mid"]
+    copied = film(1, series="2", **{**FLOW_MAP, "ImageType": ["ORIGINAL", "PRIMARY", "M"]})
+    assert _sorted(copied).maps == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning", "agent"),
+    [
+        ("407976008", "Gadobutrol", "gadobutrol"), ("712714000", "", "gadoterate"),
+        ("C-1234", "Gadovist", "gadobutrol"), ("1", "Iohexol", None),
+    ],
+)  # fmt: skip
+def test_the_agent_of_an_enhanced_object_is_told_by_code_or_name(code, meaning, agent):
+    ds = enhanced()
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, "SCT", meaning
+    ds.ContrastBolusAgentSequence = [item]
+    assert frames_of(ds, "1")[0].agent == agent
+    clean = deidentify(ds, key=b"k")
+    assert frames_of(clean, "1")[0].agent == agent

@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import AuditEvent, Policy, Trust, User
 from processing.models import ProtocolVersion
+from studies.models import Series
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -35,6 +36,7 @@ from tests.site.world import (
 pytestmark = pytest.mark.django_db
 
 JSON = {"Accept": "application/json"}
+TUS = {"Tus-Resumable": "1.0.0"}
 ABSENT = "0" * 26
 
 
@@ -84,6 +86,10 @@ SITE: dict[str, list[Use]] = {
     "": [
         Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 302)),
     ],
+    "find/": [
+        post("/find/", CONSULTANTS, verb="identity.search", data=lambda: {"number": "INV 0001"}),
+        post("/find/", CONSULTANTS, ok=422),
+    ],
     "progress/": [Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 204))],
     "uploads/": [
         post("/uploads/", CONSULTANTS, headers=JSON, ok=201, verb="upload.start"),
@@ -99,17 +105,55 @@ SITE: dict[str, list[Use]] = {
             data=lambda: {"files": [SimpleUploadedFile("IM_0002", b"bytes")]},
         ),
     ],
+    "uploads/<public_id:public_id>/parts/": [
+        post("/uploads/{sending}/parts/", SENDER, headers={**TUS, "Upload-Length": "5"}, ok=201),
+        Use("/uploads/{sending}/parts/", SENDER, method="options", ok=204),
+    ],
+    "uploads/<public_id:public_id>/parts/<public_id:part_id>/": [
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="head", headers=TUS),
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="delete", headers=TUS, ok=204),
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="options", ok=204),
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="patch", headers=TUS, ok=415),
+        post(
+            "/uploads/{sending}/parts/{part}/", SENDER, ok=415,
+            headers={**TUS, "X-HTTP-Method-Override": "PATCH"},
+        ),
+    ],
     "uploads/<public_id:public_id>/complete/": [
         post("/uploads/{upload}/complete/", SENDER, verb="upload.complete"),
     ],
+    "uploads/<public_id:public_id>/answer/": [
+        post("/uploads/{upload}/answer/", SENDER, ok=302),
+    ],
     "uploads/<public_id:public_id>/withdraw/": [
-        post("/uploads/{upload}/withdraw/", SENDER, verb="upload.withdraw"),
+        post("/uploads/{upload}/withdraw/", SENDER, ok=302, verb="upload.withdraw"),
     ],
     "uploads/<public_id:public_id>/status/": [Use("/uploads/{upload}/status/", SENDER)],
     "uploads/<public_id:public_id>/status.json": [Use("/uploads/{upload}/status.json", SENDER)],
     "studies/<public_id:public_id>/": [Use("/studies/{study}/", SEERS, verb="study.view")],
     "studies/<public_id:public_id>/everything.zip": [
         Use("/studies/{study}/everything.zip", TAKERS, verb="study.download"),
+    ],
+    "studies/<public_id:public_id>/series/": [
+        Use("/studies/{study}/series/", OWNERS, verb="study.view"),
+        post(
+            "/studies/{study}/series/", OWNERS, ok=302, verb="study.correct",
+            data=lambda: {f"{Series.objects.earliest('pk').public_id}-state": "rest"},
+        ),
+    ],
+    "studies/<public_id:public_id>/record/": [
+        Use("/studies/{study}/record/", OWNERS),
+        post(
+            "/studies/{study}/record/", OWNERS, ok=302, verb="study.record",
+            data=lambda: {"agent": "gadoterate"},
+        ),
+    ],
+    "uploads/<public_id:public_id>/record/": [
+        Use("/uploads/{upload}/record/", SENDER),
+        post(
+            "/uploads/{upload}/record/", SENDER, ok=302, verb="upload.answer",
+            data=lambda: {"agent": "gadoterate"},
+        ),
     ],
     "studies/<public_id:public_id>/share/": [
         Use("/studies/{study}/share/", OWNERS),
@@ -133,6 +177,8 @@ SITE: dict[str, list[Use]] = {
         Use("/files/{data}/", TAKERS, verb="file.download"),
         Use("/files/{data}/", TAKERS, method="head", verb="file.download"),
     ],
+    "de-identification/": [Use("/de-identification/", EVERYBODY)],
+    "de-identification/rules.json": [Use("/de-identification/rules.json", EVERYBODY)],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
     "research/segments.csv": [
         post(
@@ -392,7 +438,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 26 * len(APPROVED)
+    assert asked == 40 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 REAP_SECONDS = 1.0
 PING_SECONDS = 10.0
 DRAIN_SECONDS = 30.0
+SWEEP_SECONDS = 3600.0
 
 
 class Command(BaseCommand):
@@ -51,7 +52,7 @@ class Command(BaseCommand):
         self.orphans = settings.VAR_DIR / "worker.pgid"
         self._end_orphans()
         self._start()
-        last_ping = 0.0
+        last_ping = last_sweep = 0.0
         try:
             while not self.stopping:
                 time.sleep(REAP_SECONDS)
@@ -59,6 +60,9 @@ class Command(BaseCommand):
                     close_old_connections()
                     runs.reap()
                     uploads.reap()
+                    if time.monotonic() - last_sweep > SWEEP_SECONDS:
+                        last_sweep = time.monotonic()
+                        uploads.sweep()
                     if time.monotonic() - last_ping > PING_SECONDS:
                         last_ping = time.monotonic()
                         self._ping(name)

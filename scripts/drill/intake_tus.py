@@ -194,7 +194,10 @@ def _client(endpoint: str, visitor: Visitor, files: list[Path]) -> Iterator[Iter
     finally:
         alarm.cancel()
         client.kill()
-        client.communicate()
+        client.wait()
+        for pipe in (client.stdout, client.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 def _kept(url: str, var: Path) -> list[tuple[str, int]]:

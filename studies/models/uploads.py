@@ -88,6 +88,7 @@ class UploadItem(models.Model):
 
     class Meta:
         ordering: ClassVar = ["id"]
+        indexes: ClassVar = [models.Index(fields=["sha256"], name="item_by_hash")]
 
     def __str__(self) -> str:
         return f"file {self.pk} of {self.upload_id}"

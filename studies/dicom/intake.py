@@ -36,12 +36,8 @@ from studies.dicom.frames import Frame, frames_of
 from studies.dicom.identity import source_identity
 from studies.dicom.quiet import quiet
 from studies.dicom.read import DAMAGED, Refused, read_file
-from studies.dicom.sort import SortedSeries, sort_frames
+from studies.dicom.understand import TWO_PATIENTS, series_of
 
-_TWO_PATIENTS = (
-    "The files of one examination name two patients. Check the export, and send each patient's "
-    "examination by itself."
-)
 _TOO_MUCH = "With it the upload unpacks to more than {} MB. Send one study at a time."
 #: Processor time for one file, in s; more for a large one, which may hold many frames.
 _FILE_SECONDS = 4
@@ -318,17 +314,7 @@ def _studies(
         if len({frame.patient for frame in members}) > 1:
             _refuse(members, verdicts)
             continue
-        found = sort_frames(members)
-        series = [_series(one, number) for number, one in enumerate(found.series)]
-        series += [_series(one, len(series) + number) for number, (one, _) in enumerate(found.aif)]
-        studies.append(
-            {
-                "study_uid": study_uid,
-                **facts[study_uid],
-                "series": series,
-                "unused": [{"id": name, "reason": why} for name, why in found.unused],
-            }
-        )
+        studies.append({"study_uid": study_uid, **facts[study_uid], **series_of(members)})
     return studies
 
 
@@ -336,27 +322,7 @@ def _refuse(members: list[Frame], verdicts: list[dict[str, Any]]) -> None:
     refused = {frame.file_id for frame in members}
     for verdict in verdicts:
         if verdict["id"] in refused:
-            verdict.update(accepted=False, reason=_TWO_PATIENTS)
-
-
-def _series(one: SortedSeries, number: int) -> dict[str, Any]:
-    first = one.frames[0]
-    return {
-        "uid": one.uid,
-        "number": number,
-        "state": one.state,
-        "level": one.level,
-        "role": one.role,
-        "description": first.label,
-        "frames": len(one.frames),
-        "rows": first.rows,
-        "cols": first.cols,
-        "time_source": one.clock.source,
-        "duration_s": round(one.duration_s, 3),
-        "median_interval_s": round(one.median_interval_s, 3),
-        "reasons": list(one.reasons),
-        "file_ids": list(dict.fromkeys(frame.file_id for frame in one.frames)),
-    }
+            verdict.update(accepted=False, reason=TWO_PATIENTS)
 
 
 if __name__ == "__main__":

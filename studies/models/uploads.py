@@ -39,6 +39,10 @@ class Upload(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    #: What its sender said of the record before the studies were there, see ``record.py``.
+    answers = models.JSONField(default=dict)
+    #: What is no perfusion series, by series: number, kind, images, rows, cols, reason.
+    left_out = models.JSONField(default=list)
     #: What de-identification did to these files: "TAG action" and how often, without values.
     changes = models.JSONField(default=dict)
     #: A digest of what was chosen to be sent: the same choice goes on with what was interrupted.

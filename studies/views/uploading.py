@@ -189,6 +189,7 @@ def _context(upload: Upload) -> dict[str, object]:
         "opened": upload.items.filter(state=UploadItem.State.OPENED, holds=1).count(),
         "rejected": list(items.filter(state=UploadItem.State.REJECTED)),
         "unused": list(items.filter(state=UploadItem.State.UNUSED)),
+        "left_out": [{**one, "kind": _KINDS.get(one["kind"], "")} for one in upload.left_out],
         "series": _series_rows(studies),
         "changes": deidentification.change_rows(upload.changes),
         "studies": studies,
@@ -196,6 +197,21 @@ def _context(upload: Upload) -> dict[str, object]:
         "patients": len({one["patient"] for one in upload.examinations}),
         "examinations": [_examination(one) for one in upload.examinations],
     }
+
+
+#: What a series is for, by the words of ``dicom.labels``.
+_KINDS = {
+    "flow map": gettext_lazy("Flow map"),
+    "scanner map": gettext_lazy("Map by the scanner"),
+    "late enhancement": gettext_lazy("Late enhancement"),
+    "T2* map": gettext_lazy("T2* map"),
+    "T2 map": gettext_lazy("T2 map"),
+    "T1 map": gettext_lazy("T1 map"),
+    "cine": gettext_lazy("Cine"),
+    "localiser": gettext_lazy("Localiser"),
+    "phase contrast": gettext_lazy("Phase contrast"),
+    "proton density": gettext_lazy("Proton density"),
+}
 
 
 def _examination(one: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import AuditEvent, Policy, Trust, User
 from processing.models import ProtocolVersion
+from studies.models import Series
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -132,6 +133,27 @@ SITE: dict[str, list[Use]] = {
     "studies/<public_id:public_id>/": [Use("/studies/{study}/", SEERS, verb="study.view")],
     "studies/<public_id:public_id>/everything.zip": [
         Use("/studies/{study}/everything.zip", TAKERS, verb="study.download"),
+    ],
+    "studies/<public_id:public_id>/series/": [
+        Use("/studies/{study}/series/", OWNERS, verb="study.view"),
+        post(
+            "/studies/{study}/series/", OWNERS, ok=302, verb="study.correct",
+            data=lambda: {f"{Series.objects.earliest('pk').public_id}-state": "rest"},
+        ),
+    ],
+    "studies/<public_id:public_id>/record/": [
+        Use("/studies/{study}/record/", OWNERS),
+        post(
+            "/studies/{study}/record/", OWNERS, ok=302, verb="study.record",
+            data=lambda: {"agent": "gadoterate"},
+        ),
+    ],
+    "uploads/<public_id:public_id>/record/": [
+        Use("/uploads/{upload}/record/", SENDER),
+        post(
+            "/uploads/{upload}/record/", SENDER, ok=302, verb="upload.answer",
+            data=lambda: {"agent": "gadoterate"},
+        ),
     ],
     "studies/<public_id:public_id>/share/": [
         Use("/studies/{study}/share/", OWNERS),
@@ -416,7 +438,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 33 * len(APPROVED)
+    assert asked == 39 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

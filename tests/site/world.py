@@ -18,6 +18,7 @@ from studies.models import Share, StoredFile, Study
 from tests.people import (
     make_administrator,
     make_result,
+    make_series,
     make_study,
     make_trust,
     make_user,
@@ -94,6 +95,7 @@ def _to(user: User, *, by_trust: bool) -> dict[str, object]:
 def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     study = make_study(trust, research_permission=True)
     result = make_result(study)
+    make_series(study)
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
     sending = uploads.start(user)

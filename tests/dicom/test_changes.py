@@ -95,7 +95,7 @@ def test_identity_is_what_the_source_says_and_its_uids(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_texts_that_never_end_are_cut(tmp_path):
-    source, clean = _both(image(PatientID="7" * 60_000), tmp_path)
+    source, clean = _both(image(PatientID="7" * 1000), tmp_path)
     assert len(source_identity(source, clean)["patient"]["number"]) == 256
 
 

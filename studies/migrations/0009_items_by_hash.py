@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('studies', '0006_sealed_names'),
+        ('studies', '0008_record_and_corrections'),
     ]
 
     operations = [

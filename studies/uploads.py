@@ -342,12 +342,13 @@ def claim(pk: int) -> Upload | None:
 def heartbeat(upload: Upload, done: int, total: int | None = None) -> bool:
     """Renew the lease; False if the upload is no longer ours.
 
-    ``total`` grows while archives are opened.
+    ``total`` grows while archives are opened. Packets count with the files they hold from the
+    start, so it never falls.
     """
     return bool(
         _mine(upload).update(
             done=done,
-            total=upload.total if total is None else total,
+            total=max(upload.total, total or 0),
             lease_until=Now() + LEASE,
         )
     )

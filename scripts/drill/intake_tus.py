@@ -49,9 +49,7 @@ def measure(
     where = f"{files} files by tus-js-client"
     return [
         Figure("times the web server was killed", where, seen["kills"], kills, kills, True),
-        Figure(
-            "requests that broke off and were taken up again", where, seen["broken"], 1, 1, True
-        ),
+        Figure("requests that broke off", where, seen["broken"], 1, 1, True),
         Figure("files stored, of those sent", where, seen["stored"], files, files, True),
         Figure("files whose SHA-256 differs, or that were not sent", where, seen["wrong"], 0, 0),
         Figure("bytes stored ÷ bytes sent", where, seen["bytes"], 1, 1, True),

@@ -212,3 +212,15 @@ def test_a_form_meets_a_full_disk(client, user, monkeypatch):
     assert "disk is full" in told.json()["message"]
     monkeypatch.undo()
     assert client.post(f"/uploads/{upload.public_id}/files/", files()).json() == {"received": 1}
+
+
+def test_the_number_of_files_does_not_fall_while_packets_are_opened(user):
+    upload = uploads.start(user)
+    uploads.add_files(upload, [("packet.zip", content())])
+    upload.items.update(holds=500)
+    uploads.complete(upload, sent=500)
+    worker = uploads.claim(upload.pk)
+    for seen, total in ((1, 500), (501, 501)):
+        assert uploads.heartbeat(worker, 0, seen)
+        upload.refresh_from_db()
+        assert upload.total == total

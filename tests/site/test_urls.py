@@ -438,11 +438,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-<<<<<<< HEAD
     assert asked == 40 * len(APPROVED)
-=======
-    assert asked == 34 * len(APPROVED)
->>>>>>> intake
 
 
 def test_no_change_is_made_without_the_forms_token(world):

@@ -19,9 +19,11 @@ from processing.folder import Folder
 from processing.inputs import to_series
 from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
+from processing.objects import Objects
 from processing.protocol import BadProtocol, check
 from processing.times import GivenTimes, check_times, given_for
 from studies.dicom.sort import SortedSeries, SortedStudy
+from studies.dicom.write.film import Making
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
 #: the whole work that is done.
@@ -54,6 +56,7 @@ def analyse_folder(
     times: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
     concentration: str | None = None,
+    name_patient: bool = False,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
@@ -63,6 +66,7 @@ def analyse_folder(
     times: by folder name, frame times that a person gave, see ``processing.times``. about: what
     else the report's parameters should hold, such as the name of the protocol.
     concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
+    name_patient: write who the patient is into the DICOM objects, as the files say it.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -98,7 +102,7 @@ def analyse_folder(
         with delivered(output_dir) as work:
             content = _write(
                 work, chosen, folder, series, result, (protocol or {}, about or {}),
-                clocks, unused, seconds, started, progress,
+                clocks, unused, seconds, started, progress, name_patient,
             )  # fmt: skip
     except OSError as error:
         raise NothingToAnalyse(
@@ -179,11 +183,17 @@ def _write(
     seconds: dict[str, float],
     started: float,
     progress: Progress,
+    name_patient: bool,
 ) -> dict[str, Any]:
     clock = time.perf_counter()
     protocol, about = said
     study = folder.study
     found = {one.uid: one for one in result.series}
+    making = Making(
+        engine.name, engine.version, str(result.parameters.get("model", engine.name)),
+        {**result.parameters, "protocol": dict(protocol), **about},
+    )  # fmt: skip
+    objects = Objects(work, making, name_patient=name_patient)
     entries = []
     kept = [
         (film, one) for film, one in zip(study.series, series, strict=True) if film.folder in found
@@ -200,7 +210,17 @@ def _write(
             flags = [*_time_flags(film, given), *_reading_flags(film)]
             digest = folder.digest(film)
             entries.append(report.series_entry(film, one, found[film.folder], flags, digest, given))
+            header = folder.header(film.frames[0].file_id)
+            objects.add(
+                len(entries) - 1,
+                film,
+                header,
+                one,
+                found[film.folder],
+                entries[-1]["frame_times_s"],
+            )
             progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
+    objects.report(result.reserve)
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
     content = report.report(
@@ -215,6 +235,7 @@ def _write(
             report.aif_entry(film, [folders[n] for n in served]) for film, served in study.aif
         ],
         unused=unused,
+        dicom=objects.told,
     )
     report.write_report(work, content)
     return content

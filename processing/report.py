@@ -207,10 +207,12 @@ def report(
     aif_series: Sequence[Mapping[str, Any]],
     unused: Sequence[tuple[str, str]],
     about: Mapping[str, Any] | None = None,
+    dicom: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The whole of report.json, with nothing in it that JSON does not know.
 
-    about: what else stands among the parameters, beside the protocol's values.
+    about: what else stands among the parameters, beside the protocol's values. dicom: the DICOM
+    objects, as ``processing.objects`` tells them.
     """
     whole = {
         "format": FORMAT,
@@ -224,6 +226,7 @@ def report(
         "aif_series": list(aif_series),
         "reserve": {str(number): value for number, value in sorted(result.reserve.items())},
         "unused": [{"file": name, "reason": reason} for name, reason in unused],
+        "dicom": list(dicom),
     }
     if result.summary is not None:
         whole["summary"] = result.summary

@@ -4,3 +4,8 @@
 one kind of object, and ``relink`` gives objects back the identity under which an archive holds the
 examination.
 """
+
+import logging
+
+# What highdicom says while it works names the instances it works on: it says nothing.
+logging.getLogger("highdicom").setLevel(logging.CRITICAL + 1)

@@ -81,7 +81,9 @@ class Film:
     mbf_global: float | None
     making: Making
     picture: NDArray[np.uint8] | None = None
-    #: Whether the patient's name, number and dates of birth are written where the files have them.
+    #: Whether a person drew or changed the contours.
+    drawn: bool = False
+    #: Whether the patient's name, number and date of birth are written where the files have them.
     name_patient: bool = False
 
     @property
@@ -98,7 +100,8 @@ class Film:
         """A digest of all that the objects of this slice are made from."""
         whole = hashlib.sha256()
         told = [
-            WRITER, SOFTWARE_VERSION, self.folder, self.name_patient, self.unit, self.mbf_global,
+            WRITER, SOFTWARE_VERSION, self.folder, self.name_patient, self.drawn, self.unit,
+            self.mbf_global,
             self.making.engine, self.making.version, self.making.parameters_sha256,
             list(self.offset), list(self.times_s),
             [[frame.sop_instance_uid, frame.frame_number] for frame in self.frames],

@@ -106,7 +106,7 @@ def _described(film: Film, number: int, name: str) -> SegmentDescription:
         segment_label=name,
         segmented_property_category=category,
         segmented_property_type=kind,
-        algorithm_type="AUTOMATIC",
+        algorithm_type="SEMIAUTOMATIC" if film.drawn else "AUTOMATIC",
         algorithm_identification=AlgorithmIdentificationSequence(
             name=film.making.engine[:64],
             family=codes.SEGMENTATION,

@@ -8,6 +8,7 @@ from processing.views import protocols, running, worklist
 
 urlpatterns = [
     path("", worklist.home, name="home"),
+    path("find/", worklist.find, name="find"),
     path("progress/", running.progress, name="run_progress"),
     path("studies/<public_id:public_id>/run/", running.card, name="run_card"),
     path("studies/<public_id:public_id>/run/submit/", running.submit, name="run_submit"),

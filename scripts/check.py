@@ -22,6 +22,7 @@ def _production() -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "corecmr.settings.production",
         "SECRET_KEY": secrets.token_urlsafe(60),
         "CORECMR_DEIDENTIFICATION_KEY": secrets.token_urlsafe(60),
+        "CORECMR_IDENTITY_KEYS": secrets.token_urlsafe(60),
         "DATABASE_URL": "postgresql://corecmr@localhost/corecmr",
         "ALLOWED_HOSTS": "corecmr.example",
         "EMAIL_HOST": "mail.example",

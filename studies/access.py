@@ -17,9 +17,9 @@ from accounts.models import Membership, User
 from accounts.roles import roles_with
 from studies.models import Share, Study
 
-Verb = Literal["see", "download", "run", "share", "manage"]
+Verb = Literal["see", "download", "run", "share", "manage", "identify"]
 #: What members of the owning trust may do with its studies.
-OWNER_VERBS: frozenset[str] = frozenset({"see", "download", "run", "share", "manage"})
+OWNER_VERBS: frozenset[str] = frozenset({"see", "download", "run", "share", "manage", "identify"})
 
 
 def _clinical_trusts(user: User) -> QuerySet[Membership]:

@@ -12,6 +12,14 @@ from studies import sharing
 from studies.models import Study
 
 
+class PatientNumberForm(forms.Form):
+    number = forms.CharField(
+        label=_("Find a patient’s studies by local number"),
+        max_length=64,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
 class ShareForm(forms.Form):
     to_trust = forms.ModelChoiceField(
         label=_("Trust"),

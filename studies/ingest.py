@@ -11,6 +11,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from accounts import audit
 from accounts.models import Trust
 from corecmr import sandbox
 from corecmr.queue import enqueue
-from studies import storage, uploads
+from studies import identity, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
                 done=upload.total,
                 finished_at=timezone.now(),
                 lease_until=None,
+                changes=_changes(manifest),
             )
             audit.record(upload.user, "upload.ingest", upload, studies=len(studies))
             for study in studies:
@@ -155,6 +157,14 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
 
 class _LostLease(Exception):
     """Another worker has this upload now; what we wrote is taken back."""
+
+
+def _changes(manifest: dict[str, Any]) -> Counter[str]:
+    """What became of the attributes of all files that were rebuilt."""
+    total: Counter[str] = Counter()
+    for verdict in manifest["files"]:
+        total.update(verdict.get("changes") or {})
+    return total
 
 
 def _nothing_found(upload: Upload) -> None:
@@ -250,6 +260,15 @@ def _store_study(
     )
     if created:
         audit.record(upload.user, "study.create", study)
+    identity.record(
+        study,
+        (
+            json.loads((out / f"{file_id}.json").read_text())
+            for file_id in dict.fromkeys(
+                name for series in found["series"] for name in series["file_ids"]
+            )
+        ),
+    )
     slices: dict[str, int] = {}
     stored: set[str] = set()
     for entry in found["series"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from accounts.identifiers import PublicIdConverter
-from studies.views import reading, research, sharing, uploading
+from studies.views import deidentification, reading, research, sharing, uploading
 
 register_converter(PublicIdConverter, "public_id")
 
@@ -31,6 +31,10 @@ urlpatterns = [
     ),
     path("shares/<public_id:public_id>/revoke/", sharing.revoke, name="share_revoke"),
     path("files/<public_id:public_id>/", reading.file, name="file"),
+    path("de-identification/", deidentification.show, name="deidentification"),
+    path(
+        "de-identification/rules.json", deidentification.rules_json, name="deidentification_rules"
+    ),
     path("research/", research.show, name="research"),
     path("research/segments.csv", research.export, name="research_csv"),
 ]

@@ -25,6 +25,13 @@ def _secret(name: str, shortest: int = 50) -> str:
 SECRET_KEY = _secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 DEIDENTIFICATION_KEY = _secret("CORECMR_DEIDENTIFICATION_KEY")
+IDENTITY_KEYS = env.words("CORECMR_IDENTITY_KEYS")
+if not IDENTITY_KEYS:
+    _problems.append("CORECMR_IDENTITY_KEYS is not set. Set it in the environment.")
+if any(len(key) < 50 for key in IDENTITY_KEYS):
+    _problems.append("Each key of CORECMR_IDENTITY_KEYS needs at least 50 characters.")
+if DEIDENTIFICATION_KEY and DEIDENTIFICATION_KEY in IDENTITY_KEYS:
+    _problems.append("CORECMR_IDENTITY_KEYS must not hold CORECMR_DEIDENTIFICATION_KEY.")
 _database = _secret("DATABASE_URL", shortest=12)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS:

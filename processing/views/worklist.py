@@ -6,16 +6,20 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.paginator import Paginator
 from django.db.models import Exists, OuterRef, Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import User
+from accounts.person import person
 from processing.models import Run
-from studies import access
+from studies import access, identity
+from studies.forms import PatientNumberForm
 from studies.models import Result, Series, Study, Upload
 
 PAGE = 25
+#: Of one patient nobody has more.
+_MOST_FOUND = 200
 
 
 @login_not_required
@@ -38,16 +42,35 @@ def home(request: HttpRequest) -> HttpResponse:
             "studies": [_row(study, own) for study in page],
             "uploads": Upload.objects.filter(user=user, state__in=Upload.OPEN),
             "may_upload": user.can("upload"),
+            "may_find": user.trust is not None,
+            "find": PatientNumberForm(),
             "may_research": user.can("research"),
             "max_file_bytes": settings.UPLOAD_MAX_FILE_BYTES,
         },
     )
 
 
+@require_POST
+def find(request: HttpRequest) -> HttpResponse:
+    """The own trust's studies of a patient. Posted, so that no address or log holds the number."""
+    user = person(request)
+    if not user.can("read_studies") or user.trust is None:
+        raise Http404
+    form = PatientNumberForm(request.POST)
+    if not form.is_valid():
+        return render(request, "studies/found.html", {"find": form}, status=422)
+    found = _with_runs(identity.with_number(user, form.cleaned_data["number"]))
+    rows = [_row(study, user.trust.pk) for study in found[:_MOST_FOUND]]
+    return render(request, "studies/found.html", {"find": form, "studies": rows})
+
+
 def _studies(user: User) -> QuerySet[Study]:
+    return _with_runs(access.visible_to(user))
+
+
+def _with_runs(studies: QuerySet[Study]) -> QuerySet[Study]:
     return (
-        access.visible_to(user)
-        .select_related("trust")
+        studies.select_related("trust")
         .annotate(has_result=Exists(Result.objects.filter(study=OuterRef("pk"))))
         .prefetch_related(
             Prefetch("runs", queryset=Run.objects.order_by("-created_at")),

@@ -6,6 +6,8 @@ perfusion: relative times, rescale and scale factors and all that the physics ne
 that the flow computed before and after is the same to the bit. The file is made anew: empty
 preamble, fresh file meta, no overlay, no unused high bits, no private element except three numbers
 of Philips' (scale slope, begin of the dynamic, delay after the prepulse).
+
+What the lists say is told to people by ``rules.py``, and what became of one file by ``changes.py``.
 """
 
 from __future__ import annotations
@@ -13,25 +15,25 @@ from __future__ import annotations
 import hmac
 import re
 from datetime import date, timedelta
-from typing import Any
 
 import numpy as np
-from pydicom.datadict import dictionary_VR, keyword_for_tag
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 from studies.dicom.frames import (
     PHILIPS_NUMBERS,
     number,
     patient_of,
     philips_number,
+    words,
 )
 from studies.dicom.labels import agent_of, controlled, controlled_sequence
 from studies.dicom.quiet import quiet
-from studies.dicom.read import decode_pixels
+from studies.dicom.read import Refused, decode_pixels
 from studies.intended_use import INTENDED_USE
 from studies.scanners import MAKERS, MODELS
 
@@ -39,7 +41,7 @@ IMPLEMENTATION_CLASS_UID = UID("2.25.281474976710656000000000000000000001")
 METHOD = "CoreCMR allow-list; PS3.15 Annex E basic profile, dates shifted"
 
 #: Numbers, times of day and codes without room for identity, kept as they are.
-_KEPT = frozenset(
+KEPT = frozenset(
     [
         "InstanceNumber",
         "AcquisitionNumber",
@@ -105,10 +107,25 @@ _KEPT = frozenset(
         "ContrastBolusIngredientConcentration",
         "PatientWeight",
         "PatientSize",
+        "AcquisitionDuration",
+        "FrameAcquisitionDuration",
+        "FrameAcquisitionNumber",
+        "GradientEchoTrainLength",
+        "GradientOutput",
+        "MRAcquisitionFrequencyEncodingSteps",
+        "MRAcquisitionPhaseEncodingStepsInPlane",
+        "MRAcquisitionPhaseEncodingStepsOutOfPlane",
+        "NumberOfKSpaceTrajectories",
+        "ParallelReductionFactorInPlane",
+        "ParallelReductionFactorOutOfPlane",
+        "ParallelReductionFactorSecondInPlane",
+        "RFEchoTrainLength",
+        "SpecificAbsorptionRateValue",
+        "TransmitterFrequency",
     ]
 )
 #: Codes of the standard, kept if each value looks like a code and nothing else.
-_CODES = frozenset(
+CODES = frozenset(
     [
         "ImageType",
         "FrameType",
@@ -121,24 +138,67 @@ _CODES = frozenset(
         "InPlanePhaseEncodingDirection",
         "AngioFlag",
         "SteadyStatePulseSequence",
-        "PulseSequenceType",
         "SaturationRecovery",
         "ComplexImageComponent",
         "AcquisitionContrast",
         "PixelPresentation",
         "VolumetricProperties",
         "VolumeBasedCalculationTechnique",
+        "ApplicableSafetyStandardAgency",
+        "BloodSignalNulling",
+        "ContentQualification",
+        "CoverageOfKSpace",
+        "EchoPlanarPulseSequence",
+        "EchoPulseSequence",
+        "FlowCompensation",
+        "FlowCompensationDirection",
+        "FrameLaterality",
+        "GeometryOfKSpaceTraversal",
+        "GradientOutputType",
+        "InversionRecovery",
+        "KSpaceFiltering",
+        "MagnetizationTransfer",
+        "MultiPlanarExcitation",
+        "MultipleSpinEcho",
+        "OperatingMode",
+        "OperatingModeType",
+        "OversamplingPhase",
+        "ParallelAcquisition",
+        "ParallelAcquisitionTechnique",
+        "PartialFourier",
+        "PartialFourierDirection",
+        "PhaseContrast",
+        "PresentationLUTShape",
+        "QuadratureReceiveCoil",
+        "ReceiveCoilType",
+        "RectilinearPhaseEncodeReordering",
+        "ResonantNucleus",
+        "SegmentedKSpaceTraversal",
+        "SpatialPresaturation",
+        "SpecificAbsorptionRateDefinition",
+        "SpectrallySelectedExcitation",
+        "SpectrallySelectedSuppression",
+        "Spoiling",
+        "T2Preparation",
+        "Tagging",
+        "TimeOfFlightContrast",
+        "TransmitCoilType",
+        "MultiCoilElementUsed",
     ]
 )
-_UIDS = frozenset(
-    ["SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID"]
+UIDS = frozenset(
+    [
+        "SOPInstanceUID",
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+        "FrameOfReferenceUID",
+        "DimensionOrganizationUID",
+    ]
 )
-_DATES = frozenset(["StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"])
-_DATETIMES = frozenset(
-    ["AcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime"]
-)
+DATES = frozenset(["StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"])
+DATETIMES = frozenset(["AcquisitionDateTime", "FrameAcquisitionDateTime", "FrameReferenceDateTime"])
 #: Sequences that are entered; inside them the same lists hold.
-_SEQUENCES = frozenset(
+SEQUENCES = frozenset(
     [
         "SharedFunctionalGroupsSequence",
         "PerFrameFunctionalGroupsSequence",
@@ -154,7 +214,44 @@ _SEQUENCES = frozenset(
         "CardiacSynchronizationSequence",
         "TemporalPositionSequence",
         "MRFOVGeometrySequence",
+        "DimensionIndexSequence",
+        "DimensionOrganizationSequence",
+        "FrameAnatomySequence",
+        "MRAveragesSequence",
+        "MRImagingModifierSequence",
+        "MRReceiveCoilSequence",
+        "MRTransmitCoilSequence",
+        "MultiCoilDefinitionSequence",
+        "OperatingModeSequence",
+        "SpecificAbsorptionRateSequence",
     ]
+)
+#: What an enhanced object must have and is free text there: our own in its place, where it stands.
+FIXED = {
+    "ReceiveCoilName": "coil",
+    "TransmitCoilName": "coil",
+    "MultiCoilElementName": "element",
+    "ReceiveCoilManufacturerName": "",
+    "TransmitCoilManufacturerName": "",
+    "SoftwareVersions": "removed",
+    "RescaleType": "US",
+}
+#: Pointers to attributes, kept where they name one of the standard.
+POINTERS = frozenset(["DimensionIndexPointer", "FunctionalGroupPointer"])
+#: Required by the modules of MR images, and left empty where nothing is kept.
+EMPTY = (
+    "PositionReferenceIndicator",
+    "InstanceNumber",
+    "SeriesNumber",
+    "StudyDate",
+    "StudyTime",
+)
+EMPTY_CLASSIC = (
+    "EchoTime",
+    "EchoTrainLength",
+    "MRAcquisitionType",
+    "ScanOptions",
+    "SliceThickness",
 )
 _CODE_WORDS = frozenset(
     [
@@ -244,17 +341,101 @@ _CODE_WORDS = frozenset(
         "CARD_GATED",
         "SLICE",
         "MR",
+        "ACCELERATION",
+        "BODY",
+        "BOTH",
+        "CENTRIC",
+        "COMBINATION",
+        "CORONAL",
+        "DB_DT",
+        "ELECTRIC_FIELD",
+        "EXTREMITY",
+        "FAT",
+        "FAT_AND_WATER",
+        "FDA",
+        "FREQUENCY",
+        "FULL",
+        "GRID",
+        "HAMMING",
+        "HANNING",
+        "IDENTITY",
+        "IEC",
+        "IEC_FIRST_LEVEL",
+        "IEC_HEAD",
+        "IEC_LOCAL",
+        "IEC_NORMAL",
+        "IEC_PARTIAL_BODY",
+        "IEC_SECOND_LEVEL",
+        "IEC_WHOLE_BODY",
+        "L",
+        "LINE",
+        "LINEAR",
+        "MHW",
+        "MULTICOIL",
+        "OFF_RESONANCE",
+        "ON_RESONANCE",
+        "PARTIAL",
+        "PER_NERVE_STIM",
+        "PILS",
+        "PRODUCT",
+        "R",
+        "RADIAL",
+        "RECTILINEAR",
+        "RESEARCH",
+        "REVERSE_CENTRIC",
+        "REVERSE_LINEAR",
+        "RF",
+        "RF_AND_GRADIENT",
+        "SEGMENTED",
+        "SENSE",
+        "SERVICE",
+        "SINGLE",
+        "SLAB",
+        "SLICE_SELECT",
+        "SMASH",
+        "SPIRAL",
+        "STATIC FIELD",
+        "SURFACE",
+        "TAGGING",
+        "U",
+        "VELOCITY",
+        "WATER",
+        "1H",
+        "2D_3D",
+        "B",
     ]
 )
 _MODELS = re.compile(rf"\b({'|'.join(re.escape(name) for name in MODELS)})\b")
-_PROFILE_CODES = (
+PROFILE_CODES = (
     ("113100", "Basic Application Confidentiality Profile"),
     ("113105", "Clean Descriptors Option"),
     ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
     ("113108", "Retain Patient Characteristics Option"),
 )
-_OLDEST_AGE_YEARS = 90
-_TIME_OF_DAY = re.compile(r"[0-9:]{2,8}(\.[0-9]{1,6})?")
+#: Written as well where one of Philips' numbers was kept.
+PRIVATE_CODE = ("113111", "Retain Safe Private Option")
+OLDEST_AGE_YEARS = 90
+#: Nothing measured is as large; a person's number, such as the NHS number, has ten digits.
+_MOST = 1e9
+_LEAST = 1e-12
+#: What a person may weigh and measure, kg and m; anything else stands there for another purpose.
+_OF_A_PERSON = {"PatientWeight": (0.2, 650.0), "PatientSize": (0.2, 2.8)}
+_TIME_OF_DAY = re.compile(
+    r"([01]\d|2[0-3])(:?[0-5]\d(:?([0-5]\d|60)(\.\d{1,6})?)?)?",
+)
+_TIME_OF_DATETIME = re.compile(
+    r"(([01]\d|2[0-3])([0-5]\d(([0-5]\d|60)(\.\d{1,6})?)?)?)?([+-](0\d|1[0-4])[0-5]\d)?"
+)
+_STACK = re.compile(r"\d{1,3}")
+_SCREEN_SAVE = re.compile(r"SCREEN.?(SAVE|SHOT)|CAPTURE|PASTED|SCANNED")
+_WRITING = (
+    "It is a picture saved from a screen, not a measured image, and may hold writing. "
+    "Leave it out, or export the original image."
+)
+_SECONDARY = (
+    "It was made after the examination and does not say that it is free of burned-in writing. "
+    "Leave it out, or export the original image."
+)
 _NUMERIC = frozenset({"DS", "IS", "FD", "FL", "US", "SS", "UL", "SL"})
 
 
@@ -287,8 +468,10 @@ class Pseudonyms:
 def deidentify(dataset: FileDataset, *, key: bytes) -> FileDataset:
     """Rebuild ``dataset`` without identity; pixels uncompressed, little endian.
 
-    Raises read.Refused if the pixels cannot be decoded.
+    Raises read.Refused for an object that may hold writing in its picture, and if the pixels
+    cannot be decoded.
     """
+    refuse_writing(dataset)
     pseudonyms = Pseudonyms(key)
     identifier, name = patient_of(dataset)
     shift = timedelta(days=pseudonyms.days(identifier, name))
@@ -306,30 +489,55 @@ def deidentify(dataset: FileDataset, *, key: bytes) -> FileDataset:
     return FileDataset("", clean, preamble=b"\0" * 128, file_meta=meta)
 
 
+def refuse_writing(dataset: Dataset) -> None:
+    """Raises read.Refused where a name may stand in the picture itself.
+
+    By what the header says: BurnedInAnnotation, and the marks of pictures that were saved from a
+    screen or made afterwards. Nobody reads the pixels; writing in a picture whose header denies it
+    is not found.
+    """
+    says = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
+    if says == "YES":
+        raise Refused("It has writing burned into the picture. Export the original image.")
+    kind = words(dataset.get("ImageType"))
+    if dataset.get("ConversionType") or any(_SCREEN_SAVE.search(word) for word in kind):
+        raise Refused(_WRITING)
+    if "SECONDARY" in kind and says != "NO":
+        raise Refused(_SECONDARY)
+
+
 def _copy(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, shift: timedelta) -> None:
     """Copy what the lists name, each value checked to be what its attribute is there for."""
     for tag in source.keys():  # noqa: SIM118  (iterating a Dataset would parse every element)
         keyword = keyword_for_tag(tag)
-        if keyword in _KEPT:
+        if keyword in KEPT:
             _copy_number_or_time(source[tag], clean)
-        elif keyword in _CODES:
-            codes = [word for word in _words(source[tag].value) if word in _CODE_WORDS]
+        elif keyword in CODES:
+            codes = [word for word in words(source[tag].value) if word in _CODE_WORDS]
             if codes:
                 setattr(clean, keyword, codes)
-        elif keyword in _UIDS and source[tag].value:
+        elif keyword in UIDS and source[tag].value:
             setattr(clean, keyword, pseudonyms.uid(str(source[tag].value)))
-        elif keyword in _DATES:
+        elif keyword in DATES:
             _set_shifted(clean, keyword, str(source[tag].value), "", shift)
-        elif keyword in _DATETIMES:
+        elif keyword in DATETIMES:
             value = str(source[tag].value)
             _set_shifted(clean, keyword, value[:8], value[8:], shift)
-        elif keyword in _SEQUENCES and source[tag].VR == "SQ":
+        elif keyword in SEQUENCES and source[tag].VR == "SQ":
             items = []
             for item in source[tag].value:
                 rebuilt = Dataset()
                 _copy(item, rebuilt, pseudonyms, shift)
                 items.append(rebuilt)
             setattr(clean, keyword, Sequence(items))
+        elif keyword in FIXED:
+            setattr(clean, keyword, FIXED[keyword])
+        elif keyword == "StackID" and _STACK.fullmatch(str(source[tag].value)):
+            clean.StackID = str(source[tag].value)
+        elif keyword in POINTERS and dictionary_has_tag(source[tag].value):
+            setattr(clean, keyword, source[tag].value)
+        elif keyword == "AnatomicRegionSequence":
+            clean.AnatomicRegionSequence = Sequence([_code("80891009", "Heart", "SCT")])
     _copy_philips_numbers(source, clean)
 
 
@@ -345,16 +553,21 @@ def _copy_number_or_time(element: DataElement, clean: Dataset) -> None:
     if vr == "TM":
         fits = all(_TIME_OF_DAY.fullmatch(str(part).strip()) for part in values)
     else:
-        fits = vr in _NUMERIC and all(number(part) is not None for part in values)
+        keyword = keyword_for_tag(element.tag)
+        fits = vr in _NUMERIC and all(_is_measure(number(part), vr, keyword) for part in values)
     if fits:
         clean[element.tag] = element
 
 
-def _words(value: Any) -> list[str]:
-    if value is None:
-        return []
-    parts = [value] if isinstance(value, str) else list(value)
-    return [str(part).strip().upper() for part in parts]
+def _is_measure(value: float | None, vr: str, keyword: str = "") -> bool:
+    """Whether a number may be a measurement, rather than a person's number or disguised text."""
+    if value is None or abs(value) >= _MOST:
+        return False
+    if keyword in _OF_A_PERSON:
+        low, high = _OF_A_PERSON[keyword]
+        return low <= value <= high
+    # Eight digits in the place of a binary number read as one far smaller than anything measured.
+    return vr not in {"FD", "FL"} or value == 0 or abs(value) > _LEAST
 
 
 def _set_shifted(clean: Dataset, keyword: str, day: str, rest: str, shift: timedelta) -> None:
@@ -363,16 +576,16 @@ def _set_shifted(clean: Dataset, keyword: str, day: str, rest: str, shift: timed
         moved = date(int(day[:4]), int(day[4:6]), int(day[6:8])) - shift
     except (ValueError, OverflowError):
         return
-    if rest and re.fullmatch(r"[0-9.]*([+-][0-9]{4})?", rest) is None:
+    if rest and _TIME_OF_DATETIME.fullmatch(rest.strip()) is None:
         rest = ""
-    setattr(clean, keyword, f"{moved:%Y%m%d}{rest}")
+    setattr(clean, keyword, f"{moved:%Y%m%d}{rest.strip()}")
 
 
 def _copy_philips_numbers(source: Dataset, clean: Dataset) -> None:
     """Stored values are scaled differently at rest and stress; the factor is a private number."""
     for which in PHILIPS_NUMBERS:
         value = philips_number(source, which)
-        if value is not None:
+        if value is not None and _is_measure(value, "FL"):
             block = clean.private_block(which.group, which.creator, create=True)
             block.add_new(which.element, "FL", value)
 
@@ -389,12 +602,13 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     clean.PatientBirthDate = ""
     clean.PatientIdentityRemoved = "YES"
     clean.DeidentificationMethod = METHOD
-    clean.DeidentificationMethodCodeSequence = Sequence(_code(*code) for code in _PROFILE_CODES)
+    codes = [*PROFILE_CODES, *([PRIVATE_CODE] if _holds_private(clean) else [])]
+    clean.DeidentificationMethodCodeSequence = Sequence(_code(*code) for code in codes)
     clean.LongitudinalTemporalInformationModified = "MODIFIED"
     clean.BurnedInAnnotation = "NO"
     age = re.fullmatch(r"(\d{3})Y", str(source.get("PatientAge") or ""))
     if age is not None:
-        clean.PatientAge = f"{min(int(age[1]), _OLDEST_AGE_YEARS):03d}Y"
+        clean.PatientAge = f"{min(int(age[1]), OLDEST_AGE_YEARS):03d}Y"
     sex = str(source.get("PatientSex") or "").strip().upper()
     clean.PatientSex = sex if sex in {"M", "F", "O"} else ""
     label = controlled(
@@ -421,13 +635,33 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     sequence = controlled_sequence(str(name or ""))
     if sequence:
         clean.SequenceName = sequence
+        if "PulseSequenceName" in source:
+            clean.PulseSequenceName = sequence
     clean.ImageComments = INTENDED_USE
+    if "BodyPartExamined" not in clean:
+        clean.BodyPartExamined = "HEART"
+    enhanced = clean.SOPClassUID == EnhancedMRImageStorage
+    for keyword in EMPTY if enhanced else EMPTY + EMPTY_CLASSIC:
+        if keyword not in clean:
+            setattr(clean, keyword, None)
+    if enhanced:
+        clean.AcquisitionContextSequence = Sequence()
+        if "LossyImageCompression" not in clean:
+            clean.LossyImageCompression = "00"
 
 
-def _code(value: str, meaning: str) -> Dataset:
+def _holds_private(clean: Dataset) -> bool:
+    return any(
+        element.tag.is_private
+        or (element.VR == "SQ" and any(_holds_private(item) for item in element.value))
+        for element in clean
+    )
+
+
+def _code(value: str, meaning: str, scheme: str = "DCM") -> Dataset:
     item = Dataset()
     item.CodeValue = value
-    item.CodingSchemeDesignator = "DCM"
+    item.CodingSchemeDesignator = scheme
     item.CodeMeaning = meaning
     return item
 

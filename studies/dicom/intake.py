@@ -1,8 +1,9 @@
 """The child that judges an upload: reads a request on standard input, writes a manifest.
 
 ``python -m studies.dicom.intake``; the parent sets its limits. Request: ``files`` (each ``id``
-and ``path``), ``out`` (a folder), ``key_hex``. Good files are rebuilt as ``out/<id>.dcm``; what
-was understood stands in ``out/manifest.json``. One bad file never stops the good ones.
+and ``path``), ``out`` (a folder), ``key_hex``. Good files are rebuilt as ``out/<id>.dcm``, with
+whom they were of beside them in ``out/<id>.json``; what was understood, without a name, stands in
+``out/manifest.json``. One bad file never stops the good ones.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import Any
 
 import pydicom
 
+from studies.dicom.changes import changes
 from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import Frame, frames_of
+from studies.dicom.identity import source_identity
 from studies.dicom.quiet import quiet
 from studies.dicom.read import DAMAGED, Refused, read_file
 from studies.dicom.sort import SortedSeries, sort_frames
@@ -55,10 +58,14 @@ def _judge(
 ) -> dict[str, Any]:
     target = out / f"{file_id}.dcm"
     try:
-        clean = deidentify(read_file(path), key=key)
+        source = read_file(path)
+        clean = deidentify(source, key=key)
         found, fact = frames_of(clean, file_id), _facts(clean)
         clean.save_as(target, enforce_file_format=True)
         data = target.read_bytes()
+        # Not in the manifest: it goes from here into the owning trust's vault and nowhere else.
+        (out / f"{file_id}.json").write_text(json.dumps(source_identity(source, clean)))
+        changed = changes(source, clean)
     except Refused as refused:
         return {"id": file_id, "accepted": False, "reason": str(refused)}
     except Exception:
@@ -74,6 +81,7 @@ def _judge(
         "sop_instance_uid": str(clean.SOPInstanceUID),
         "sha256": hashlib.sha256(data).hexdigest(),
         "size": len(data),
+        "changes": changed,
     }
 
 

@@ -1,6 +1,7 @@
 """What we hold: studies and their files, uploads on their way in, results, and shares."""
 
 from studies.models.files import StoredFile
+from studies.models.identity import SourceIdentity
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
 from studies.models.studies import Series, Study
@@ -11,6 +12,7 @@ __all__ = [
     "SegmentFlow",
     "Series",
     "Share",
+    "SourceIdentity",
     "StoredFile",
     "Study",
     "Upload",

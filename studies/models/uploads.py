@@ -35,6 +35,8 @@ class Upload(models.Model):
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    #: What de-identification did to these files: "TAG action" and how often, without values.
+    changes = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True)
 

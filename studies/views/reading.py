@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_safe
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, media, numbers
+from studies import access, archive, identity, media, numbers
 from studies.models import Result, Share, StoredFile, Study
 from studies.models.studies import Level, State
 from studies.pace import DOUBTS_OF_TIME, pace
@@ -54,9 +54,19 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
     }
+    if owner:
+        context |= _patient(request, study)
     if result is not None:
         context |= _result_context(result)
     return render(request, "studies/study.html", context)
+
+
+def _patient(request: HttpRequest, study: Study) -> dict[str, Any]:
+    """For the banner that only people of the owning trust see."""
+    try:
+        return {"patient": identity.view(person(request), study)}
+    except identity.Unreadable:
+        return {"patient_unreadable": True}
 
 
 def _shares(study: Study) -> list[Share]:

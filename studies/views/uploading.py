@@ -13,6 +13,7 @@ from accounts.person import person
 from corecmr.errors import wants_json
 from studies import uploads
 from studies.models import Series, Study, Upload, UploadItem
+from studies.views import deidentification
 
 
 def _own_upload(request: HttpRequest, public_id: str) -> Upload:
@@ -125,6 +126,7 @@ def _context(upload: Upload) -> dict[str, object]:
         "rejected": list(items.filter(state=UploadItem.State.REJECTED)),
         "unused": list(items.filter(state=UploadItem.State.UNUSED)),
         "series": _series_rows(studies),
+        "changes": deidentification.change_rows(upload.changes),
         "studies": studies,
         "error": upload.reason,
     }

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import io
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
 
 import numpy as np
 import pydicom
 import pytest
-from pydicom.datadict import DicomDictionary, dictionary_VR, keyword_for_tag
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.sequence import Sequence
-from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from processing.inputs import to_series
 from processing.mcaq.phantom import make_study
 from processing.phantom_dicom import VENDORS, write_study
 from processing.protocol import check
+from scripts.drill import canaries
 from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import frames_of
-from studies.dicom.read import decode_pixels, read_file
+from studies.dicom.read import Refused, decode_pixels, read_file
 from studies.dicom.sort import sort_frames
 from tests.dicom.make import clock, enhanced, film, image, save
 
 KEY = b"k" * 32
-CANARY = "CANARYXQ"
-DAY = "19431217"
+CANARY = canaries.STEM
 
 
 def _written(ds: FileDataset) -> bytes:
@@ -38,80 +42,75 @@ def _clean(ds: FileDataset) -> FileDataset:
     return pydicom.dcmread(io.BytesIO(_written(deidentify(ds, key=KEY))))
 
 
-#: A value that holds the canary for every kind of attribute that can hold text.
-PLANTED = {
-    **dict.fromkeys(["AE", "CS", "LO", "SH", "LT", "ST", "UT", "UC", "UR"], CANARY),
-    "PN": f"{CANARY}^{CANARY}",
-    **dict.fromkeys(["DA"], DAY),
-    "DT": f"{DAY}101500",
-    "UI": "1.2.3.19431217.99",
-    "AS": "097Y",
-    **dict.fromkeys(["OB", "UN"], CANARY.encode()),
-}
-#: The object could not be read at all without these.
-_NEEDED = {"SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "PixelData"}
-
-
-def _plant(ds: Dataset) -> int:
-    """Every attribute of the dictionary that can hold text, with the canary; how many."""
-    count = 0
-    for number in DicomDictionary:
-        tag = Tag(number)
-        keyword = keyword_for_tag(tag)
-        if not keyword or tag.group in {0x0000, 0x0002, 0x7FE0} or keyword in _NEEDED:
-            continue
-        vr = dictionary_VR(tag)
-        if vr in PLANTED and tag.group >= 0x0008:
-            ds.add_new(tag, vr, PLANTED[vr])
-            count += 1
-    return count
-
-
 def _assert_no_canary(data: bytes) -> None:
-    for canary in (CANARY, DAY, "097Y"):
-        for encoding in ("ascii", "utf-16-le", "utf-16-be"):
-            assert canary.encode(encoding) not in data
+    assert canaries.hits(data) == []
+    assert canaries.AGE.encode() not in data
 
 
-def _planted(where) -> FileDataset:
-    ds = image()
-    numbers = {e.tag: e for e in image()}
-    target = where(ds)
-    assert _plant(target) > 1700
-    # What the reading needs stays as it is; the canaries stand in all other attributes.
-    if target is ds:
-        for name in ("Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "ImageType"):
-            element = numbers[Tag(name)]
-            ds[element.tag] = element
-        ds.PhotometricInterpretation = "MONOCHROME2"
+def _outer(ds: Dataset) -> Dataset:
     return ds
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_no_planted_text_survives_at_the_top():
-    _assert_no_canary(_written(deidentify(_planted(lambda ds: ds), key=KEY)))
+def _below(*path: str) -> Callable[[Dataset], Dataset]:
+    """A new item below the sequences of ``path``; "private" is one of a maker's own."""
 
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "path",
-    [
-        ["ReferencedImageSequence"],
-        ["SharedFunctionalGroupsSequence", "PlanePositionSequence"],
-        ["PerFrameFunctionalGroupsSequence", "FrameContentSequence"],
-        ["RequestAttributesSequence", "ScheduledProtocolCodeSequence", "ReferencedStudySequence"],
-    ],
-    ids=lambda path: "/".join(path),
-)
-def test_no_planted_text_survives_in_sequences(path):
-    def nested(ds):
+    def nested(ds: Dataset) -> Dataset:
         for keyword in path:
             item = Dataset()
-            setattr(ds, keyword, Sequence([item]))
+            if keyword == "private":
+                ds.private_block(0x0029, "MAKER", create=True).add_new(1, "SQ", Sequence([item]))
+            else:
+                setattr(ds, keyword, Sequence([item]))
             ds = item
         return ds
 
-    _assert_no_canary(_written(deidentify(_planted(nested), key=KEY)))
+    return nested
+
+
+PLACES = {
+    "at the top": _outer,
+    "unlisted, depth 1": _below("ReferencedImageSequence"),
+    "listed, depth 1": _below("SharedFunctionalGroupsSequence"),
+    "private, depth 1": _below("private"),
+    "listed, depth 2": _below("PerFrameFunctionalGroupsSequence", "FrameContentSequence"),
+    "listed, depth 3": _below(
+        "PerFrameFunctionalGroupsSequence", "MRModifierSequence", "FrameContentSequence"
+    ),
+    "unlisted, depth 3": _below(
+        "RequestAttributesSequence", "ScheduledProtocolCodeSequence", "ReferencedStudySequence"
+    ),
+    "private below listed": _below(
+        "SharedFunctionalGroupsSequence", "PlanePositionSequence", "private"
+    ),
+    "listed below private": _below(
+        "private", "SharedFunctionalGroupsSequence", "PlanePositionSequence"
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("place", PLACES)
+def test_no_planted_text_survives(place):
+    """Every attribute of the dictionary and of Table E.1-1, wherever it stands."""
+    ds = image()
+    assert canaries.plant(PLACES[place](ds)) > 3900
+    _assert_no_canary(_written(deidentify(ds, key=KEY)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("implicit", [False, True])
+def test_no_planted_text_survives_the_way_through_a_file(implicit, tmp_path):
+    """As a scanner writes it, sequences and all; in implicit form no element names its type."""
+    ds = image()
+    canaries.plant(ds)
+    canaries.plant(PLACES["listed, depth 3"](ds))
+    canaries.plant_around(ds)
+    if implicit:
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    path = save([ds], tmp_path)[0]
+    source = read_file(path)
+    assert canaries.hits(path.read_bytes())
+    _assert_no_canary(_written(deidentify(source, key=KEY)))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -120,20 +119,12 @@ def test_no_planted_text_survives_around_the_dataset(tmp_path):
     ds = image()
     ds.preamble = (CANARY * 16).encode()
     ds.file_meta.SourceApplicationEntityTitle = CANARY
+    ds.file_meta.SendingApplicationEntityTitle = CANARY
     ds.file_meta.PrivateInformationCreatorUID = "1.2.3.19431217"
     ds.file_meta.PrivateInformation = CANARY.encode()
-    for group in (0x0009, 0x0019, 0x0029, 0x2001, 0x2005):
-        block = ds.private_block(group, f"{CANARY} HEADER", create=True)
-        block.add_new(0x10, "LO", CANARY)
-        inner = Dataset()
-        inner.add_new((0x0010, 0x0010), "PN", CANARY)
-        block.add_new(0x11, "SQ", Sequence([inner]))
+    canaries.plant_around(ds)
     ds.add_new((0x2005, 0x100E), "LO", CANARY)  # the scale slope's place, with a text
-    ds.add_new((0x0018, 0x9999), "LO", CANARY)
-    ds.add_new((0x6000, 0x0010), "US", 36)
-    ds.add_new((0x6000, 0x3000), "OB", CANARY.encode())
-    ds.add_new((0x60E0, 0x4000), "LT", CANARY)
-    ds.add_new((0xFFFC, 0xFFFC), "OB", CANARY.encode())
+    ds.PixelData += (CANARY * 4).encode()
     path = save([ds], tmp_path)[0]
     path.write_bytes(path.read_bytes() + CANARY.encode())
     data = _written(deidentify(read_file(path), key=KEY))
@@ -146,6 +137,100 @@ def test_no_planted_text_survives_around_the_dataset(tmp_path):
     }
 
 
+# --- Table E.1-1 of PS3.15 ----------------------------------------------------------------------
+
+#: What stands in the source, by type, for attributes that take no text.
+TRUE = {"DA": "20240514", "TM": "101500.5", "DT": "20240514101500.5", "DS": "1.5", "AS": "067Y"}
+
+
+def test_the_table_is_whole():
+    """Edition 2026c names 652 attributes and three groups that repeat."""
+    rows = canaries.table()
+    assert len({row.tag for row in rows}) == len(rows) == 655
+    assert sum("x" in row.tag for row in rows) == 3
+    codes = {"X", "Z", "D", "U", "Z/D", "X/Z", "X/D", "X/Z/D", "X/Z/U*"}
+    assert {row.basic for row in rows} == codes
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("place", ["at the top", "listed, depth 3"])
+@pytest.mark.parametrize("code", ["X", "Z", "D", "U", "Z/D", "X/Z", "X/D", "X/Z/D", "X/Z/U*"])
+def test_every_row_of_the_table_gets_the_action_of_its_code(code, place):
+    """With the options taken. An attribute that is no part of an MR image goes, whatever its code.
+
+    That is stricter than the code asks for; what stays in the file has to follow it.
+    """
+    rows = [row for row in canaries.table() if row.basic == code]
+    ds, stayed = image(), set()
+    target = PLACES[place](ds)
+    for number, tag in enumerate(tag for row in rows for tag in row.tags):
+        element = canaries.planted(tag, number)
+        if element is not None and tag.group >= 0x0008 and _plantable(tag, place):
+            if element.VR in TRUE:
+                element = pydicom.DataElement(tag, element.VR, TRUE[element.VR])
+            target[tag] = element
+    clean = deidentify(ds, key=KEY)
+    _assert_no_canary(_written(clean))
+    found = _same_place(clean, place)
+    for row in rows:
+        for tag in row.tags:
+            if tag in found:
+                assert _follows(row, target.get(tag), found[tag]), (row, found[tag])
+                stayed.add(keyword_for_tag(tag))
+    if place == "at the top":
+        assert stayed == STAYS[code]
+
+
+#: Of each code the attributes that the rebuilt file holds: what MR images must have, and what
+#: flow depends on.
+STAYS = {
+    "X": {"ImageComments", "PatientAge", "PatientSize", "PatientWeight", "SeriesDescription",
+          "StudyDescription"},
+    "Z": {"AccessionNumber", "PatientBirthDate", "PatientName", "PatientSex",
+          "ReferringPhysicianName", "StudyDate", "StudyID", "StudyTime"},
+    "D": {"FrameAcquisitionDateTime", "FrameReferenceDateTime"},
+    "U": {"DimensionOrganizationUID", "FrameOfReferenceUID", "SOPInstanceUID",
+          "SeriesInstanceUID", "StudyInstanceUID"},
+    "Z/D": {"ContentDate", "ContentTime", "ContrastBolusAgent", "PatientID"},
+    "X/Z": {"AcquisitionDate", "AcquisitionTime"},
+    "X/D": {"ProtocolName", "SeriesDate", "SeriesTime"},
+    "X/Z/D": {"AcquisitionDateTime", "DeviceSerialNumber"},
+    "X/Z/U*": set(),
+}  # fmt: skip
+
+
+def _plantable(tag: BaseTag, place: str) -> bool:
+    return place != "at the top" or keyword_for_tag(tag) not in canaries.NEEDED
+
+
+def _same_place(clean: Dataset, place: str) -> Dataset:
+    if place == "at the top":
+        return clean
+    (group,) = clean.PerFrameFunctionalGroupsSequence
+    (modifier,) = group.MRModifierSequence
+    return modifier.FrameContentSequence[0]
+
+
+def _follows(row: canaries.TableRow, before: pydicom.DataElement | None, after) -> bool:
+    """Whether what stands in the rebuilt file is what the row asks for."""
+    if row.patient_characteristics == "K":
+        return True
+    if row.modified_dates == "C":
+        moved = after.VR == "TM" or before is None or str(after.value)[:8] != str(before.value)[:8]
+        return moved and not after.is_empty
+    differs = before is None or after.value != before.value
+    if row.basic == "U":
+        return differs and str(after.value).startswith("2.25.")
+    if row.clean_descriptors == "C":
+        return differs
+    if row.basic == "Z":
+        return differs or after.is_empty
+    return differs and not after.is_empty and row.basic != "X"
+
+
+# --- what else could carry it -------------------------------------------------------------------
+
+
 def test_text_where_a_time_or_number_belongs_does_not_survive(tmp_path):
     """Under another type than the standard's a tag can carry words."""
     ds = image()
@@ -155,6 +240,63 @@ def test_text_where_a_time_or_number_belongs_does_not_survive(tmp_path):
     ds.add_new((0x0008, 0x0032), "TM", "101500")
     ds[0x00080032]._value = f"10{CANARY}"
     _assert_no_canary(_written(deidentify(ds, key=KEY)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("InstanceNumber", "1943121799"),
+        ("TriggerTime", "9434765919"),
+        ("PatientWeight", "943476"),
+        ("PatientSize", "19.43"),
+        ("EffectiveEchoTime", struct.unpack("<d", b"94347659")[0]),
+        ("EffectiveEchoTime", struct.unpack("<d", b"XQCANARY")[0]),
+        ("ContentTime", "19431217"),
+        ("StudyTime", "256199"),
+        ("AcquisitionDateTime", "20240514" + "1943121799"),
+    ],
+)
+def test_numbers_and_times_that_are_none_do_not_survive(keyword, value):
+    """A person's number, a date of birth or text in the place of something measured."""
+    clean = deidentify(image(**{keyword: value}), key=KEY)
+    left = clean.get(keyword)
+    assert left is None or (keyword == "AcquisitionDateTime" and len(left) == 8)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "kept",
+    [{"AcquisitionTime": "23"}, {"AcquisitionTime": "235960.123456"}, {"ContentTime": "10:15:00"},
+     {"TriggerTime": "55800.5"}, {"PatientWeight": "71.5"}, {"ImageOrientationPatient":
+     ["1", "0", "-2.05103e-10", "1.2e-17", "0.97", "-0.2"]}, {"EffectiveEchoTime": 1.25}],
+    ids=str,
+)  # fmt: skip
+def test_true_numbers_and_times_survive(kept):
+    ((keyword, value),) = kept.items()
+    assert _clean(image(**kept))[keyword].value == image(**kept)[keyword].value, value
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"BurnedInAnnotation": "YES"},
+        {"ConversionType": "WSD"},
+        {"ImageType": ["DERIVED", "PRIMARY", "SCREEN SAVE"]},
+        {"ImageType": ["DERIVED", "SECONDARY", "CAPTURED IMAGE"], "BurnedInAnnotation": "NO"},
+        {"ImageType": ["DERIVED", "SECONDARY", "OTHER"]},
+    ],
+    ids=str,
+)
+def test_pictures_that_may_hold_writing_are_refused(marks):
+    with pytest.raises(Refused, match=r"(E|e)xport the original image"):
+        deidentify(image(**marks), key=KEY)
+
+
+def test_a_picture_made_afterwards_is_taken_where_it_denies_writing():
+    kind = ["DERIVED", "SECONDARY", "OTHER"]
+    found = _clean(image(ImageType=kind, BurnedInAnnotation="NO"))
+    assert list(found.ImageType) == kind
 
 
 def test_bits_not_in_use_are_cleared():
@@ -170,10 +312,18 @@ def test_what_the_profile_asks_for_is_written():
     codes = [item.CodeValue for item in found.DeidentificationMethodCodeSequence]
     assert codes == ["113100", "113105", "113107", "113108"]
     assert found.LongitudinalTemporalInformationModified == "MODIFIED"
+    assert not any(element.tag.is_private for element in found)
     assert found.BurnedInAnnotation == "NO"
     assert (found.PatientAge, found.PatientSex, found.PatientBirthDate) == ("067Y", "F", "")
     assert found.SeriesDescription == "stress perfusion"
     assert found.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+
+
+def test_private_numbers_that_are_kept_are_said():
+    found = _clean(enhanced())
+    assert [item.CodeValue for item in found.DeidentificationMethodCodeSequence] == [
+        "113100", "113105", "113107", "113108", "113111",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("age", "kept"), [("089Y", "089Y"), ("097Y", "090Y"), ("011M", None)])
@@ -320,6 +470,20 @@ def _same(one, other):
     assert one.roles == other.roles
     assert one.acquisition == other.acquisition
     assert one.pixel_spacing_mm == other.pixel_spacing_mm
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs Debian package dicom3tools")
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_rebuilt_files_are_what_the_standard_asks_for(phantom, vendor, tmp_path):
+    """No attribute that MR images must have is lost."""
+    paths = write_study(phantom, tmp_path, vendor=vendor)
+    rebuilt = tmp_path / "rebuilt"
+    rebuilt.write_bytes(_written(deidentify(read_file(paths[0]), key=KEY)))
+    told = subprocess.run(
+        ["dciodvfy", "-new", rebuilt], capture_output=True, text=True, check=False
+    ).stderr
+    assert "MRImage" in told
+    assert [line for line in told.splitlines() if line.startswith("Error")] == []
 
 
 def test_it_stays_itself_when_done_again():

@@ -12,6 +12,7 @@ import pytest
 GOOD = {
     "SECRET_KEY": secrets.token_urlsafe(60),
     "CORECMR_DEIDENTIFICATION_KEY": secrets.token_urlsafe(60),
+    "CORECMR_IDENTITY_KEYS": secrets.token_urlsafe(60),
     "DATABASE_URL": "postgresql://corecmr@localhost/corecmr",
     "ALLOWED_HOSTS": "corecmr.example",
     "EMAIL_HOST": "mail.example",
@@ -40,11 +41,17 @@ def test_complete_settings_pass_djangos_deployment_checks():
     [
         ({"SECRET_KEY": None}, ["SECRET_KEY is not set"]),
         ({"SECRET_KEY": "short"}, ["SECRET_KEY has 5 characters"]),
+        ({"CORECMR_IDENTITY_KEYS": f"{'k' * 50},short"}, ["CORECMR_IDENTITY_KEYS needs at least"]),
+        (
+            {"CORECMR_IDENTITY_KEYS": GOOD["CORECMR_DEIDENTIFICATION_KEY"]},
+            ["must not hold CORECMR_DEIDENTIFICATION_KEY"],
+        ),
         ({"DATABASE_URL": "sqlite:///x.sqlite3"}, ["no other database is supported"]),
         (
             dict.fromkeys(GOOD),
             [
                 "SECRET_KEY is not set", "CORECMR_DEIDENTIFICATION_KEY is not set",
+                "CORECMR_IDENTITY_KEYS is not set",
                 "DATABASE_URL is not set", "ALLOWED_HOSTS is not set", "EMAIL_HOST is not set",
             ],
         ),

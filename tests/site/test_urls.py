@@ -84,6 +84,10 @@ SITE: dict[str, list[Use]] = {
     "": [
         Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 302)),
     ],
+    "find/": [
+        post("/find/", CONSULTANTS, verb="identity.search", data=lambda: {"number": "INV 0001"}),
+        post("/find/", CONSULTANTS, ok=422),
+    ],
     "progress/": [Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 204))],
     "uploads/": [
         post("/uploads/", CONSULTANTS, headers=JSON, ok=201, verb="upload.start"),
@@ -133,6 +137,8 @@ SITE: dict[str, list[Use]] = {
         Use("/files/{data}/", TAKERS, verb="file.download"),
         Use("/files/{data}/", TAKERS, method="head", verb="file.download"),
     ],
+    "de-identification/": [Use("/de-identification/", EVERYBODY)],
+    "de-identification/rules.json": [Use("/de-identification/rules.json", EVERYBODY)],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
     "research/segments.csv": [
         post(

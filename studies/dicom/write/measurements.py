@@ -211,16 +211,20 @@ def _group(
 
 def _flow(film: Film, value: float, low: float | None, high: float | None) -> Measurement:
     """Flow with its 90 % interval as ranges above and below the value."""
+    unit = codes.ML_PER_MIN_PER_G if film.is_flow else codes.NO_UNIT
     properties = None
     if low is not None and high is not None:
         properties = MeasurementProperties(
             upper_measurement_uncertainty=float(high - value),
             lower_measurement_uncertainty=float(value - low),
         )
+        for item in properties:
+            # Ranges have the unit of the value; highdicom gives them none.
+            item.MeasuredValueSequence[0].MeasurementUnitsCodeSequence = [unit]
     return Measurement(
         name=quantity(film),
         value=float(value),
-        unit=codes.ML_PER_MIN_PER_G if film.is_flow else codes.NO_UNIT,
+        unit=unit,
         derivation=codes.MEAN,
         properties=properties,
     )

@@ -94,6 +94,9 @@ def test_the_report_names_every_object_and_each_is_there(output, report):
     assert sorted(named) == sorted(there)
     uids = set()
     for entry in report["dicom"]:
+        place = "corrected/0001" if entry["kind"] == "corrected" else entry["kind"]
+        parts = ["dicom", entry["folder"], f"{place}.dcm"]
+        assert entry["files"][0] == "/".join(part for part in parts if part)
         for ds in read(output, entry):
             assert (ds.SOPClassUID, ds.SeriesInstanceUID) == (
                 entry["sop_class_uid"],

@@ -26,7 +26,9 @@ NAMED = {
 
 
 def sent(count: int = 12) -> list[pydicom.FileDataset]:
-    return film(count, FrameOfReferenceUID="1.2.3.9", StudyTime="101200")
+    return film(
+        count, FrameOfReferenceUID="1.2.3.9", StudyTime="101200", DeviceSerialNumber="90001"
+    )
 
 
 def made(head: pydicom.Dataset, frames, **changes: object) -> Film:
@@ -90,6 +92,16 @@ def test_they_say_whose_they_are_and_belong_to_the_original_study(both):
         assert ds.get("FrameOfReferenceUID", "1.2.3.9") == "1.2.3.9"
         assert "PatientIdentityRemoved" not in ds
         assert "DeidentificationMethod" not in ds
+        assert "StudyDescription" not in ds, "ours would stand beside the archive's own"
+
+
+def test_where_the_original_is_not_known_no_pseudonym_stands_for_it(both):
+    before = read(both[0][0])
+    after = relinked(both[0][0], Original("1.2.3.2", {}, {}))
+    assert (read(after).PatientName, read(after).PatientID) == ("", "")
+    (scanner,) = before.ContributingEquipmentSequence
+    assert scanner.DeviceSerialNumber.encode() not in after
+    assert before.PatientID.encode() not in after
 
 
 def test_no_pseudonymous_uid_is_left(both):

@@ -30,6 +30,8 @@ _REMOVED = (
     "DeidentificationMethodCodeSequence",
     "LongitudinalTemporalInformationModified",
 )
+#: What stands for an identity, and is empty where the original one is not known.
+_PSEUDONYMS = ("PatientName", "PatientID")
 #: What an original identity may set, at the top of an object.
 IDENTITY = frozenset(
     {
@@ -65,9 +67,14 @@ def relinked(data: bytes, original: Original) -> bytes:
     days = _days(ds, original)
     uids = {**original.uids, str(ds.StudyInstanceUID): original.study_uid}
     _walk(ds, uids, hashlib.sha256(original.study_uid.encode()).digest(), days)
-    for keyword in _REMOVED:
+    for keyword in (*_REMOVED, "StudyDescription"):
         if keyword in ds:
             delattr(ds, keyword)
+    for scanner in ds.get("ContributingEquipmentSequence") or ():
+        if "DeviceSerialNumber" in scanner:
+            del scanner.DeviceSerialNumber
+    for keyword in _PSEUDONYMS:
+        setattr(ds, keyword, "")
     for keyword, value in original.attributes.items():
         setattr(ds, keyword, value)
     ds.SpecificCharacterSet = "ISO_IR 192"

@@ -36,12 +36,15 @@ const options = {
   entryPoints: {
     app: 'frontend/js/app.js',
     upload: 'frontend/js/upload.js',
+    'upload-worker': 'frontend/js/upload/worker.js',
     study: 'frontend/js/study.js',
     site: 'frontend/css/site.css',
     admin: 'frontend/css/admin.css',
   },
   outdir: out,
   bundle: true,
+  // tus-js-client asks for the window, which a worker does not have.
+  define: { window: 'globalThis' },
   format: 'esm',
   minify: true,
   legalComments: 'none',

@@ -12,6 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from processing import report
 from processing.delivery import delivered
 from processing.engines import Engine, UnknownEngine, get_engine
@@ -21,8 +24,10 @@ from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
 from processing.objects import Objects
 from processing.protocol import BadProtocol, check
+from processing.scanner_map import flow_of
 from processing.times import GivenTimes, check_times, given_for
-from studies.dicom.sort import SortedSeries, SortedStudy
+from studies.dicom.correct import BadCorrection, read
+from studies.dicom.sort import ScannerMap, SortedSeries, SortedStudy
 from studies.dicom.write.film import Making
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
@@ -57,6 +62,7 @@ def analyse_folder(
     about: Mapping[str, Any] | None = None,
     concentration: str | None = None,
     name_patient: bool = False,
+    corrections: object = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
@@ -67,6 +73,8 @@ def analyse_folder(
     else the report's parameters should hold, such as the name of the protocol.
     concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
     name_patient: write who the patient is into the DICOM objects, as the files say it.
+    corrections: what a person said of series, see ``studies.dicom.correct``; None takes those of a
+    file in the folder, which an export has.
     The output folder must be absent or empty; it is filled wholly or not at all.
     Raises NothingToAnalyse.
     """
@@ -80,13 +88,20 @@ def analyse_folder(
         if concentration is not None:
             parameters["concentration"] = concentration
         progress("read", 0.0)
-        folder = Folder(input_dir, lambda done: progress("read", _READ * done))
+        said = None if corrections is None else read(corrections)
+        folder = Folder(input_dir, lambda done: progress("read", _READ * done), said)
         study = folder.study
         _check_study(study, folder)
         given_times = check_times(times)
         series = to_series(study, folder.pixels, sequence, given, given_times)
-    except (UnknownEngine, UnknownModel, BadProtocol) as error:
+    except (UnknownEngine, UnknownModel, BadProtocol, BadCorrection) as error:
         raise NothingToAnalyse(str(error)) from None
+    flows = {
+        # Of several the first: a repeat or a copy tells nothing more.
+        study.series[one.of].folder: (one, flow_of(one, folder.pixels))
+        for one in reversed(study.maps)
+        if one.of is not None
+    }
     folder.forget_pixels()
     clocks = {film.folder: given_for(film.folder, given_times, sequence) for film in study.series}
     seconds = {"read": time.perf_counter() - started}
@@ -101,8 +116,8 @@ def analyse_folder(
     try:
         with delivered(output_dir) as work:
             content = _write(
-                work, chosen, folder, series, result, (protocol or {}, about or {}),
-                clocks, unused, seconds, started, progress, name_patient,
+                work, chosen, folder, series, result, (protocol or {}, _about(about, folder)),
+                clocks, flows, unused, seconds, started, progress, name_patient,
             )  # fmt: skip
     except OSError as error:
         raise NothingToAnalyse(
@@ -111,6 +126,12 @@ def analyse_folder(
         ) from None
     progress("write", 1.0)
     return content
+
+
+def _about(about: Mapping[str, Any] | None, folder: Folder) -> dict[str, Any]:
+    """What else the report's parameters hold: corrections, where a person made any."""
+    told = [one.told() for one in folder.corrections]
+    return {**(about or {}), **({"corrections": told} if told else {})}
 
 
 def _check_folders(input_dir: Path, output_dir: Path) -> None:
@@ -179,6 +200,7 @@ def _write(
     result: StudyResult,
     said: tuple[Mapping[str, Any], Mapping[str, Any]],
     clocks: Mapping[str, GivenTimes | None],
+    flows: Mapping[str, tuple[ScannerMap, NDArray[np.float64]]],
     unused: Sequence[tuple[str, str]],
     seconds: dict[str, float],
     started: float,
@@ -209,7 +231,12 @@ def _write(
             given = clocks[film.folder]
             flags = [*_time_flags(film, given), *_reading_flags(film)]
             digest = folder.digest(film)
-            entries.append(report.series_entry(film, one, found[film.folder], flags, digest, given))
+            entry = report.series_entry(film, one, found[film.folder], flags, digest, given)
+            if film.folder in flows:
+                entry |= report.write_scanner_map(
+                    work / film.folder, film, found[film.folder], *flows[film.folder]
+                )
+            entries.append(entry)
             header = folder.header(film.frames[0].file_id)
             objects.add(
                 len(entries) - 1,
@@ -236,6 +263,7 @@ def _write(
         ],
         unused=unused,
         dicom=objects.told,
+        scanner_maps=[report.scanner_map_entry(one, folders) for one in study.maps],
     )
     report.write_report(work, content)
     return content
@@ -271,6 +299,11 @@ def _reading_flags(film: SortedSeries) -> list[Flag]:
                 "The scanner has moved these frames already; the correction here adds to it.",
             )
         )  # fmt: skip
+    flags += [
+        Flag("corrected_by_person", "info", reason)
+        for reason in film.reasons
+        if reason.startswith("Corrected by a person")
+    ]
     return flags
 
 

@@ -30,9 +30,10 @@ def main() -> int:
             # At the level of segments they cost little, and their spread is worth knowing.
             models=parameters.get("models", "all"),
             times=parameters.get("times"),
+            corrections=parameters.get("corrections") or [],
             # Null says that no protocol was used; what was not asked for is absent.
             about={"protocol_version": parameters.get("protocol_version")}
-            | {key: parameters[key] for key in ("protocol_tie",) if key in parameters},
+            | {key: parameters[key] for key in ("protocol_tie", "record") if key in parameters},
             progress=progress,
         )
     except NothingToAnalyse as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from studies.dicom.correct import FILE_NAME, Correction, corrected, load
 from studies.dicom.frames import Frame, frames_of
 from studies.dicom.read import DAMAGED, Refused, decode_pixels, read_file
 from studies.dicom.sort import SortedSeries, SortedStudy, sort_frames
@@ -19,11 +20,18 @@ from studies.dicom.sort import SortedSeries, SortedStudy, sort_frames
 class Folder:
     """The files below one folder; a file's name is its path from there.
 
-    study: what was found. unused: (name, reason) of every file that is in no series of it.
+    study: what was found, as a person corrected it. unused: (name, reason) of every file that is
+    in no series of it. Raises BadCorrection.
     """
 
-    def __init__(self, root: Path, progress: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        progress: Callable[[float], None],
+        corrections: Sequence[Correction] | None = None,
+    ) -> None:
         self._paths = dict(_files(root))
+        self.corrections = self._corrections(corrections)
         self._decoded: dict[str, NDArray[np.generic]] = {}
         self._refused: dict[str, str] = {}
         self.names = tuple(self._paths)
@@ -34,12 +42,18 @@ class Folder:
                 frames += _read(path, name)
             except Refused as refused:
                 self._refused[name] = str(refused)
-        study = sort_frames(frames)
+        study = corrected(sort_frames(frames), self.corrections)
         # A picture that cannot be decoded is no frame: the films are then sorted without it.
         while bad := self._decode(study, progress):
             frames = [frame for frame in frames if frame.file_id not in bad]
-            study = sort_frames(frames)
+            study = corrected(sort_frames(frames), self.corrections)
         self.study = study
+
+    def _corrections(self, given: Sequence[Correction] | None) -> tuple[Correction, ...]:
+        """What was given, or what an export has in a file beside its images."""
+        found = [name for name in self._paths if Path(name).name == FILE_NAME]
+        told = [load(self._paths.pop(name)) for name in found]
+        return tuple(one for part in told for one in part) if given is None else tuple(given)
 
     @property
     def unused(self) -> list[tuple[str, str]]:
@@ -71,6 +85,7 @@ class Folder:
         """Decode the files of all films; gives the names of those that cannot be."""
         films = [*study.series, *(film for film, _ in study.aif)]
         names = dict.fromkeys(frame.file_id for film in films for frame in film.frames)
+        names |= dict.fromkeys(one.frame.file_id for one in study.maps)
         bad = set()
         for number, name in enumerate(names):
             progress(0.7 + 0.3 * number / len(names))

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.boundfield import BoundField
+from django.utils import timezone
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
@@ -24,7 +25,7 @@ from processing.protocol import (
     WHOLE_NUMBERS,
 )
 from processing.protocol_words import GIVEN, SEQUENCE, TISSUE, WORDS, Word
-from studies.models.studies import Level, State
+from studies.models.studies import Level, ResearchConsent, State
 from studies.pace import DOUBTS_OF_TIME, pace
 from studies.scanners import MAKER_NAMES, MODELS
 
@@ -85,6 +86,21 @@ def _number(key: str, before: str = "") -> NumberField:
     )  # fmt: skip
 
 
+def _sequence(before: str = "") -> forms.ChoiceField:
+    word = WORDS["sequence"]
+    label = str(word.label)
+    return forms.ChoiceField(
+        label=f"{before}{label[0].lower()}{label[1:]}" if before else label,
+        required=False,
+        help_text="" if before else word.hint,
+        choices=[
+            ("", _("Not known: as the files say")),
+            ("flash", _("Spoiled gradient echo (FLASH, TurboFLASH, T1-TFE, FGRE)")),
+            ("bssfp", _("Balanced SSFP (TrueFISP, FIESTA, b-TFE)")),
+        ],
+    )
+
+
 class ProtocolForm(forms.Form):
     """A protocol's whole content: its name, when it is used, and the values of a protocol file."""
 
@@ -136,9 +152,12 @@ class ProtocolForm(forms.Form):
         self._choices("stressor", _("Not known"), ((one, one.capitalize()) for one in STRESSORS))
         for key in (*SEQUENCE, *GIVEN, *TISSUE):
             if key not in self.fields:
-                self.fields[key] = _number(key)
+                self.fields[key] = _sequence() if key == "sequence" else _number(key)
         for key in SEQUENCE:
-            self.fields[f"aif_{key}"] = _number(key, now("Input series: "))
+            before = now("Input series: ")
+            self.fields[f"aif_{key}"] = (
+                _sequence(before) if key == "sequence" else _number(key, before)
+            )
         for field in self.fields.values():
             # The page says it once, at the top.
             field.optional_is_said = True  # type: ignore[attr-defined]
@@ -204,7 +223,7 @@ class ProtocolForm(forms.Form):
         return self._bound(GIVEN)
 
     @property
-    def sequence(self) -> list[BoundField]:
+    def readout(self) -> list[BoundField]:  # "sequence" is the name of a field
         return self._bound(SEQUENCE)
 
     @property
@@ -242,6 +261,85 @@ def _initial(version: ProtocolVersion | None) -> dict[str, Any]:
         "rule_field_t": "" if version.field_t is None else f"{version.field_t:g}",
         "input_series": version.input_series,
     }
+
+
+# --- the record of a study ---------------------------------------------------------------------
+
+
+class RecordForm(forms.Form):
+    """What DICOM does not say of a study: protocol, what was given, the patient's word."""
+
+    protocol_wanted = forms.ChoiceField(label=_("Protocol"), required=False)
+    agent = forms.ChoiceField(
+        label=WORDS["agent"].label,
+        required=False,
+        choices=[
+            ("", _("As the files or the protocol say")),
+            *((name, name.capitalize()) for name in RELAXIVITIES),
+        ],
+    )
+    dose_mmol_per_kg = _number("dose_mmol_per_kg")
+    stressor = forms.ChoiceField(
+        label=WORDS["stressor"].label,
+        required=False,
+        choices=[
+            ("", _("As the protocol says, or not known")),
+            *((one, one.capitalize()) for one in STRESSORS),
+        ],
+    )
+    research_consent = forms.ChoiceField(
+        label=_("The patient’s word on research"),
+        required=False,
+        choices=ResearchConsent.choices,
+        widget=forms.RadioSelect,
+        help_text=_(
+            "With “Not given” or “Opted out” this study is never released for research. It can be "
+            "changed at any time and holds at once."
+        ),
+    )
+    research_consent_on = forms.DateField(
+        label=_("Since when"),
+        required=False,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text=_("The day on which the patient said so. Needed for an opt-out."),
+        error_messages={
+            "invalid": _("Since when: this is no date. Give it as year-month-day, 2026-03-31.")
+        },
+    )
+
+    def __init__(
+        self, data: Any = None, *, initial: Mapping[str, Any], protocols: Iterable[ProtocolVersion],
+        by_rule: str,
+    ) -> None:  # fmt: skip
+        super().__init__(data, initial=dict(initial), auto_id="record_%s")
+        choices = [
+            ("", by_rule),
+            *((one.protocol.public_id, str(one)) for one in protocols),
+            ("none", _("None: files and assumptions")),
+        ]
+        held = self.initial.get("protocol_wanted")
+        if held and held not in {value for value, _label in choices}:
+            choices.append((held, _("The protocol chosen before, no longer in use")))
+        self.fields["protocol_wanted"].choices = choices  # type: ignore[attr-defined]
+        self.fields["dose_mmol_per_kg"].help_text = _("Of each injection. Usually 0.03 to 0.1.")
+        for field in self.fields.values():
+            field.optional_is_said = True  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        when = data.get("research_consent_on")
+        if when is not None and when > timezone.localdate():
+            self.add_error(
+                "research_consent_on",
+                now("Since when: this day is still to come. Give the day the patient said so."),
+            )
+        opted_out = data.get("research_consent") == ResearchConsent.OPTED_OUT
+        if opted_out and when is None and "research_consent_on" not in self.errors:
+            self.add_error(
+                "research_consent_on",
+                now("Since when: it is empty. Give the day from which the opt-out holds."),
+            )
+        return data
 
 
 # --- analysing again ---------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from studies.models import Result, SegmentFlow, StoredFile, Study
 
 _KINDS = {
     "mbf.png": StoredFile.Kind.MAP,
+    "scanner_mbf.png": StoredFile.Kind.MAP,
     "cine.mp4": StoredFile.Kind.CINE,
     "poster.png": StoredFile.Kind.POSTER,
     "report.json": StoredFile.Kind.REPORT,

@@ -9,6 +9,7 @@ and ``phantom_philips``.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -18,10 +19,11 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from processing import phantom_philips, phantom_vendors
+from processing import phantom_philips, phantom_variants, phantom_vendors
 from processing.mcaq.phantom import Orientation, PhantomStudy, make_study
+from processing.phantom_variants import Variant
 
-VENDORS = ("siemens", "ge", "philips-enhanced")
+VENDORS = ("siemens", "ge", "philips-enhanced", "philips-classic", "siemens-enhanced")
 _STUDY_START = datetime(2024, 5, 14, 10, 12, 0)
 _ROOM = "MR 2"
 
@@ -32,6 +34,7 @@ def write_study(
     *,
     vendor: str = "siemens",
     patient_name: str = "PHANTOM^DIGITAL",
+    variant: Variant | None = None,
 ) -> list[Path]:
     """Write all files below ``folder``, under random names in nested folders; gives their paths.
 
@@ -43,7 +46,7 @@ def write_study(
     study_folder = folder / _hex(rng)
     written: list[Path] = []
     places: dict[str, Path] = {}
-    for dataset in _datasets(study, vendor, patient_name):
+    for dataset in _datasets(study, vendor, patient_name, variant):
         series = str(dataset.SeriesInstanceUID)
         if series not in places:
             places[series] = study_folder / _hex(rng)
@@ -58,9 +61,23 @@ def _hex(rng: np.random.Generator) -> str:
     return f"{int(rng.integers(2**32)):08X}"
 
 
-def _datasets(study: PhantomStudy, vendor: str, patient_name: str) -> Iterable[Dataset]:
+def _datasets(
+    study: PhantomStudy, vendor: str, patient_name: str, variant: Variant | None
+) -> Iterable[Dataset]:
     """One dataset per file; it may be changed and given again for the next file."""
     head = _head(study.seed, patient_name)
+    usual = _of_vendor(study, vendor, head)
+    if variant is None:
+        return usual
+    maps = phantom_variants.scanner_maps(study, head, _STUDY_START) if variant.scanner_maps else ()
+    return itertools.chain(phantom_variants.varied(usual, study, variant), maps)
+
+
+def _of_vendor(study: PhantomStudy, vendor: str, head: Dataset) -> Iterable[Dataset]:
+    if vendor == "philips-classic":
+        return phantom_variants.philips_classic(study, head, _STUDY_START)
+    if vendor == "siemens-enhanced":
+        return phantom_variants.siemens_enhanced(study, head, _STUDY_START)
     if vendor == "siemens":
         return phantom_vendors.siemens(study, head, _STUDY_START)
     if vendor == "ge":
@@ -127,10 +144,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--dual-sequence", action="store_true", help="add low-resolution input series"
     )
+    parser.add_argument("--two-echoes", action="store_true", help="of the input series, for T2*")
     parser.add_argument("--pd-frames", type=int, default=0, help="proton-density frames first")
     harder = parser.add_argument_group("what makes it harder")
     harder.add_argument(
         "--wide", action="store_true", help="a person unlike most, more neighbours of the heart"
+    )
+    harder.add_argument(
+        "--names", choices=("usual", "blind", "protocol", "misleading"), default="usual",
+        help="what the descriptions of the series say",
+    )  # fmt: skip
+    harder.add_argument("--pd-apart", action="store_true", help="PD frames in their own series")
+    harder.add_argument("--one-series", action="store_true", help="slices interleaved in one")
+    parser.add_argument(
+        "--scanner-maps", action="store_true", help="add flow maps as the scanner computes them"
     )
     harder.add_argument("--systolic", action="store_true", help="pictures taken in systole")
     harder.add_argument("--turn", type=float, default=0.0, help="pictures turned, degrees")
@@ -157,6 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         frames=chosen.frames,
         pd_frames=chosen.pd_frames,
         dual_sequence=chosen.dual_sequence,
+        input_echoes=2 if chosen.two_echoes else 1,
         variety="wide" if chosen.wide else "usual",
         neighbours="rich" if chosen.wide else "usual",
         phase="systolic" if chosen.systolic else "diastolic",
@@ -165,7 +193,8 @@ def main(arguments: list[str] | None = None) -> int:
         mistriggered=chosen.mistriggered,
         corrupted=chosen.corrupted,
     )
-    written = write_study(study, chosen.folder, vendor=chosen.vendor)
+    variant = Variant(chosen.names, chosen.pd_apart, chosen.one_series, chosen.scanner_maps)
+    written = write_study(study, chosen.folder, vendor=chosen.vendor, variant=variant)
     print(f"{len(written)} DICOM files")
     return 0
 

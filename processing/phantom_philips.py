@@ -33,13 +33,21 @@ def philips(study: PhantomStudy, head: Dataset, start: datetime) -> Iterator[Dat
         for is_input in (True, False):
             group = [film for film in mine if film[3] is is_input]
             if group:
-                yield _object(study, head, start, state, group, is_input)
+                yield one_object(study, head, start, state, group, is_input)
 
 
-def _object(
+def scale_slope(group: Dataset) -> float:
+    """The maker's scale slope of a frame's functional groups."""
+    outer = group.private_block(0x2005, "Philips MR Imaging DD 005")
+    inner = outer[0x0F].value[0].private_block(0x2005, "Philips MR Imaging DD 001")
+    return float(inner[0x0E].value)
+
+
+def one_object(
     study: PhantomStudy, head: Dataset, start: datetime, state: str, films: list[Film],
     is_input: bool,
 ) -> Dataset:  # fmt: skip
+    """One multi-frame file of films that have their frames in the same beats."""
     ds = copy.deepcopy(head)
     stress = state == "stress"
     how = films[0][1].acquisition
@@ -71,13 +79,15 @@ def _object(
         0x1B, "FL", how.saturation_time_ms
     )
     _organisation(ds, study.seed, number)
+    _agent(ds)
     ds.AcquisitionContextSequence = Sequence()
     ds.SharedFunctionalGroupsSequence = [_shared(films[0])]
+    stack = {truth.level: n for n, truth in enumerate({t.level: t for *_, t, _ in films}.values())}
     frames, pictures = [], []
     for frame in range(len(films[0][1].times_s)):
         for place, (_, series, truth, _) in enumerate(films):
             when = start + timedelta(seconds=clocks[place][frame])
-            frames.append(_frame(series, truth, frame, place, when, state))
+            frames.append(_frame(series, truth, frame, stack[truth.level], when, state))
             pictures.append(series.signal[frame] * _SCALE_SLOPE[state])
     ds.PerFrameFunctionalGroupsSequence = frames
     ds.NumberOfFrames = str(len(frames))
@@ -124,6 +134,15 @@ def _sequence(ds: Dataset, field: float) -> None:
     ds.VolumeBasedCalculationTechnique = "NONE"
     ds.ComplexImageComponent = "MAGNITUDE"
     ds.AcquisitionContrast = "PERFUSION"
+
+
+def _agent(ds: Dataset) -> None:
+    """Enhanced objects have the agent in a sequence, by code."""
+    (item,) = _code("407976008", "SCT", "Gadobutrol")
+    item.ContrastBolusAgentNumber = 1
+    item.ContrastBolusAdministrationRouteSequence = _code("47625008", "SCT", "Intravenous route")
+    item.ContrastBolusVolume = "5.6"
+    ds.ContrastBolusAgentSequence = [item]
 
 
 def _organisation(ds: Dataset, seed: int, number: int) -> None:
@@ -186,7 +205,6 @@ def _shared(film: Film) -> Dataset:
         VolumetricProperties="VOLUME", VolumeBasedCalculationTechnique="NONE",
         ComplexImageComponent="MAGNITUDE", AcquisitionContrast="PERFUSION",
     )  # fmt: skip
-    _macro(group, "MREchoSequence", EffectiveEchoTime=float(how.echo_time_ms or 1.1))
     _macro(
         group, "MRModifierSequence",
         InversionRecovery="NO", FlowCompensation="NONE", Spoiling="RF_AND_GRADIENT",
@@ -244,6 +262,7 @@ def _frame(
             phantom_vendors.first_pixel(series, truth)
         ),
     )  # fmt: skip
+    _macro(group, "MREchoSequence", EffectiveEchoTime=float(how.echo_time_ms or 1.1))
     _macro(
         group, "CardiacSynchronizationSequence",
         NominalCardiacTriggerDelayTime=truth.trigger_delay_ms,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -36,10 +37,25 @@ def films(study: PhantomStudy) -> Iterator[Film]:
     number = 0
     for one, truth in zip(study.series, study.truth, strict=True):
         if one.aif is not None and truth.level == study.truth[0].level:
-            yield number, one.aif, truth, True
-            number += 1
+            for echo in echoes(one.aif):
+                yield number, echo, truth, True
+                number += 1
         yield number, one, truth, False
         number += 1
+
+
+def echoes(series: Series) -> list[Series]:
+    """An input series as files have it: each echo a film of its own, of the same frames."""
+    if series.later_echo is None:
+        return [series]
+    how = replace(series.acquisition, later_echo_time_ms=None)
+    first = replace(series, acquisition=how, later_echo=None)
+    later = replace(
+        first,
+        signal=series.later_echo,
+        acquisition=replace(how, echo_time_ms=series.acquisition.later_echo_time_ms),
+    )
+    return [first, later]
 
 
 def _stamp(moment: datetime) -> str:

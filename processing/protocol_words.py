@@ -24,6 +24,10 @@ class Word:
 
 
 WORDS: dict[str, Word] = {
+    "sequence": Word(
+        _("Sequence"), "", "flash",
+        _("Only if the files do not tell it: the signal is computed otherwise for each."),
+    ),
     "saturation_time_ms": Word(
         _("Time from saturation to the image"), "ms", "100",
         _("From the saturation pulse to the centre of k-space. Usually 80 to 150. 100 is assumed "
@@ -91,8 +95,8 @@ WORDS: dict[str, Word] = {
     ),
 }  # fmt: skip
 SEQUENCE = (
-    "saturation_time_ms", "flip_angle_deg", "pd_flip_angle_deg", "pd_frames", "repetition_time_ms",
-    "echo_time_ms", "pulses_to_centre", "frame_interval_s",
+    "sequence", "saturation_time_ms", "flip_angle_deg", "pd_flip_angle_deg", "pd_frames",
+    "repetition_time_ms", "echo_time_ms", "pulses_to_centre", "frame_interval_s",
 )  # fmt: skip
 GIVEN = ("agent", "relaxivity_l_per_mmol_s", "dose_mmol_per_kg", "stressor")
 TISSUE = ("field_t", "t1_blood_ms", "t1_myocardium_ms", "haematocrit", "tissue_density_g_per_ml")

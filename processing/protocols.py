@@ -18,12 +18,14 @@ from accounts.models import Membership, Trust, User
 from accounts.roles import roles_with
 from processing.models import Protocol, ProtocolVersion
 from processing.protocol import BadProtocol, check
-from studies.models import Series, Study
+from studies.models import Series, Study, Upload
 
 Use, InputSeries = ProtocolVersion.Use, ProtocolVersion.InputSeries
 #: Scanners write 1.494 or 2.893 where their name says 1.5 or 3.
 _FIELD_TOLERANCE = 0.1
 _RULE = ("manufacturer", "scanner_model", "scanner_pseudonym", "field_t", "input_series")
+#: What the record of one study may say itself, by the keys of a protocol.
+_OF_THE_RECORD = ("agent", "dose_mmol_per_kg", "stressor")
 _CONTENT = ("name", "use", *_RULE, "values")
 
 
@@ -162,7 +164,7 @@ class Choice:
     tie: tuple[str, ...] = ()
 
 
-def of_trust(study: Study) -> QuerySet[ProtocolVersion]:
+def of_trust(study: Study | Upload) -> QuerySet[ProtocolVersion]:
     """What may be chosen for a study: its own trust's protocols that are in use."""
     return newest(Protocol.objects.filter(trust=study.trust_id)).exclude(use=Use.RETIRED)
 
@@ -216,11 +218,32 @@ def named(study: Study, asked: str) -> Choice:
     return Choice(version, "person")
 
 
-def parameters(choice: Choice, times: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What a run is told: the values as in a protocol file, and which version they are."""
+def wanted(study: Study) -> Choice:
+    """What the study's record asks for; the rule where that protocol is no longer in use."""
+    try:
+        return named(study, study.protocol_wanted)
+    except Http404:
+        return fitting(study)
+
+
+def parameters(
+    choice: Choice, times: Mapping[str, Any] | None = None, study: Study | None = None
+) -> dict[str, Any]:
+    """What a run is told: the values as in a protocol file, and which version they are.
+
+    What the record of ``study`` says was given comes before the protocol's word: that is of the
+    usual patient, the record of this one.
+    """
     told: dict[str, Any] = {}
+    record = {} if study is None else {
+        key: getattr(study, key) for key in _OF_THE_RECORD if getattr(study, key)
+    }  # fmt: skip
+    if record:
+        told["record"] = record
+    if choice.version is not None or record:
+        values = {} if choice.version is None else choice.version.values
+        told["protocol"] = {**values, **record}
     if choice.version is not None:
-        told["protocol"] = choice.version.values
         told["protocol_version"] = {
             "name": choice.version.name,
             "version": choice.version.number,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing import motion_pictures, render
+from processing import motion_pictures, render, scanner_map
 from processing.mcaq import quality
 from processing.mcaq.series import (
     LV_BLOOD,
@@ -29,7 +29,7 @@ from processing.mcaq.series import (
 )
 from processing.times import GivenTimes
 from studies.colours import MBF_UNIT
-from studies.dicom.sort import SortedSeries
+from studies.dicom.sort import ScannerMap, SortedSeries
 from studies.intended_use import INTENDED_USE
 from studies.pace import pace
 
@@ -206,6 +206,7 @@ def report(
     series: Sequence[Mapping[str, Any]],
     aif_series: Sequence[Mapping[str, Any]],
     unused: Sequence[tuple[str, str]],
+    scanner_maps: Sequence[Mapping[str, Any]] = (),
     about: Mapping[str, Any] | None = None,
     dicom: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -228,6 +229,8 @@ def report(
         "unused": [{"file": name, "reason": reason} for name, reason in unused],
         "dicom": list(dicom),
     }
+    if scanner_maps:
+        whole["scanner_maps"] = list(scanner_maps)
     if result.summary is not None:
         whole["summary"] = result.summary
     if result.model_reserve:
@@ -290,6 +293,38 @@ def write_series(folder: Path, film: SortedSeries, series: Series, result: Serie
     render.write_poster(folder / "poster.png", pictures, series.roles)
     if result.motion is not None:
         _write_motion(folder, series, result, result.motion, title)
+
+
+def write_scanner_map(
+    folder: Path,
+    film: SortedSeries,
+    result: SeriesResult,
+    theirs: ScannerMap,
+    flow: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Write the scanner's own map as ours is drawn; gives what the series' entry says of it."""
+    found = scanner_map.beside(theirs, flow, film, result, same_unit=_unit(result) == MBF_UNIT)
+    if found is None:
+        return {}
+    used = result.used if result.used.any() else np.ones_like(result.used)
+    anatomy = result.corrected[used].mean(axis=0)
+    # Where their map has no flow it says nothing, as ours does outside the muscle.
+    shown = np.where(found.mbf > 0, found.mbf, np.nan)
+    title = f"{_called(film.state, film.level)}, by the scanner"
+    render.write_map(folder / "scanner_mbf.png", shown, anatomy, result.segmentation > 0, title)
+    return {"scanner_map": found.told()}
+
+
+def scanner_map_entry(one: ScannerMap, folders: Sequence[str]) -> dict[str, Any]:
+    """One entry of ``scanner_maps``: a flow map that was among the files, and whose it is."""
+    return {
+        "sop_instance_uid": one.frame.sop_instance_uid,
+        "series_uid": one.frame.series_uid,
+        "state": one.state,
+        "level": one.level,
+        "of": None if one.of is None else folders[one.of],
+        "understood": list(one.reasons),
+    }
 
 
 def _write_motion(

@@ -25,7 +25,7 @@ from accounts.models import User
 from corecmr.queue import enqueue
 from processing import states
 from processing.models import ProtocolVersion, Run, RunEvent
-from studies import access
+from studies import access, corrections
 from studies.models import Result, StoredFile, Study
 
 MOST_OWN_FAULTS = 3
@@ -53,7 +53,7 @@ def submit(
     """
     if by is not None:
         access.require(by, "run", study)
-    wanted = dict(parameters or {})
+    wanted = _wanted(study, parameters)
     key = _input_key(study, wanted)
     for _ in range(2):
         open_run = Run.objects.filter(
@@ -78,10 +78,16 @@ def submit(
 
 def was_analysed(study: Study, *, engine: str, parameters: Mapping[str, Any] | None = None) -> bool:
     """Whether the engine has a result of these very images with these parameters."""
-    key = _input_key(study, dict(parameters or {}))
+    key = _input_key(study, _wanted(study, parameters))
     return Run.objects.filter(
         study=study, engine=engine, input_key=key, state=states.SUCCEEDED
     ).exists()
+
+
+def _wanted(study: Study, parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The parameters with what a person corrected in the study's series: no run goes without."""
+    told = corrections.of(study)
+    return {**(parameters or {}), **({"corrections": told} if told else {})}
 
 
 def _input_key(study: Study, parameters: dict[str, Any]) -> str:

@@ -18,12 +18,12 @@ log = logging.getLogger(__name__)
 
 
 def submit_study(pk: int) -> None:
-    """A study has arrived: analyse it with the engine of record and the protocol that fits."""
+    """A study has arrived: analyse it with the engine of record and its protocol."""
     study = Study.objects.filter(pk=pk).first()
     if study is None:
         return
-    engine, choice = settings.DEFAULT_ENGINE, protocols.fitting(study)
-    wanted = protocols.parameters(choice)
+    engine, choice = settings.DEFAULT_ENGINE, protocols.wanted(study)
+    wanted = protocols.parameters(choice, study=study)
     if not runs.was_analysed(study, engine=engine, parameters=wanted):
         runs.submit(study, engine=engine, parameters=wanted, protocol=choice.version, by=None)
 

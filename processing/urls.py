@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from processing.views import protocols, running, worklist
+from processing.views import protocols, recording, running, worklist
 
 urlpatterns = [
     path("", worklist.home, name="home"),
@@ -16,6 +16,8 @@ urlpatterns = [
         "studies/<public_id:public_id>/status.json", running.status_json, name="study_status_json"
     ),
     path("studies/<public_id:public_id>/run/options/", running.options, name="run_options"),
+    path("studies/<public_id:public_id>/record/", recording.study, name="study_record"),
+    path("uploads/<public_id:public_id>/record/", recording.upload, name="upload_record"),
     path("protocols/", protocols.index, name="protocols"),
     path("protocols/new/", protocols.new, name="protocol_new"),
     path("protocols/<public_id:public_id>/", protocols.show, name="protocol"),

@@ -68,6 +68,11 @@ class Visitor:
             )  # fmt: skip
             yield int(_object(answer)["received"])
 
+    def credentials(self) -> dict[str, str]:
+        """Headers that let another program of the same person speak to the site."""
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._cookies)
+        return {"Cookie": cookies, "X-CSRFToken": self._csrf_token()}
+
     def _request(
         self,
         path: str,

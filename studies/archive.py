@@ -14,6 +14,7 @@ from zipstream import ZIP_STORED, ZipStream
 
 from accounts import audit
 from accounts.models import User
+from studies import corrections
 from studies.dicom.write.relink import Original, relinked
 from studies.identity import Identity
 from studies.intended_use import INTENDED_USE
@@ -36,6 +37,11 @@ def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpRes
         name = f"{root}/{stored}"
         archive.add(_chunks(stored), name)
         lines.append({"path": str(stored), "size": stored.size, "sha256": stored.sha256})
+    told = corrections.as_file(study)
+    if told is not None:
+        archive.add(told, f"{root}/{corrections.EXPORTED_AS}")
+        digest = hashlib.sha256(told).hexdigest()
+        lines.append({"path": corrections.EXPORTED_AS, "size": len(told), "sha256": digest})
     manifest = {
         "intended_use": INTENDED_USE,
         "reference": study.reference,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Trust, User
 from studies import sharing
-from studies.models import Study
+from studies.corrections import FIELDS
+from studies.models import Series, Study
+from studies.models.studies import Level, State
 
 
 class PatientNumberForm(forms.Form):
     number = forms.CharField(
         label=_("Find a patient’s studies by local number"),
         max_length=64,
+        error_messages={"required": _("Enter the patient’s local number, as your hospital has it")},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -71,6 +76,56 @@ class ShareForm(forms.Form):
             )
             return None
         return user
+
+
+class SeriesForm(forms.Form):
+    """What each series of a study is: as it was understood, or as a person corrects it."""
+
+    def __init__(self, *args: Any, series: Iterable[Series], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.series = [one for one in series if one.role != Series.Role.MAP]
+        for number, one in enumerate(self.series, start=1):
+            named = _("series %(number)d") % {"number": number}
+            levels = list(Level.choices)
+            if not one.level:
+                levels.insert(0, ("", _("Not known")))
+            self._choice(one, "state", _("State of %(series)s") % {"series": named}, State.choices)
+            self._choice(one, "level", _("Slice of %(series)s") % {"series": named}, levels)
+            self._choice(one, "role", _("Use of %(series)s") % {"series": named}, _ROLES)
+
+    def _choice(self, one: Series, name: str, label: str, choices: Any) -> None:
+        self.fields[f"{one.public_id}-{name}"] = forms.ChoiceField(
+            label=label, choices=choices, initial=getattr(one, name), required=False
+        )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        used = {data.get(f"{one.public_id}-role") or one.role for one in self.series}
+        if not self.errors and Series.Role.PERFUSION not in used:
+            first = f"{self.series[0].public_id}-role" if self.series else None
+            self.add_error(
+                first, now("No series would be left to analyse. Use at least one as perfusion.")
+            )
+        return data
+
+    def said(self) -> dict[str, dict[str, str]]:
+        """State, level and role by the series' public id, from a form that is valid."""
+        return {
+            one.public_id: {
+                name: self.cleaned_data.get(f"{one.public_id}-{name}", "") for name in FIELDS
+            }
+            for one in self.series
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """For the page: each series with its three boxes."""
+        return [
+            {"series": one, **{name: self[f"{one.public_id}-{name}"] for name in FIELDS}}
+            for one in self.series
+        ]
+
+
+_ROLES = [choice for choice in Series.Role.choices if choice[0] != Series.Role.MAP]
 
 
 class ResearchExportForm(forms.Form):

@@ -25,13 +25,21 @@ from accounts import audit
 from accounts.models import Trust
 from corecmr import sandbox
 from corecmr.queue import enqueue
-from studies import identity, storage, uploads
+from studies import examinations, identity, judging, record, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from django.db.models import QuerySet
+
 log = logging.getLogger(__name__)
+
+
+_NO_ROOM = (
+    "The site has no room left for these files, and nothing of them was stored. Tell your "
+    "administrator, and send them again when there is room."
+)
 
 
 class IngestError(Exception):
@@ -43,11 +51,26 @@ def ingest(upload: Upload) -> None:
     try:
         with _scratch() as scratch:
             manifest = _judge(upload, scratch)
-            _store(upload, manifest, scratch / "out")
+            if _asks(upload, manifest):
+                return
+            examinations.keep_only(manifest, upload.keep)
+            while True:
+                _understand_whole(upload, manifest, scratch)
+                try:
+                    _store(upload, manifest, scratch / "out")
+                    break
+                except _HeldChanged:
+                    continue  # another upload of the same study was quicker by a moment
     except _LostLease:
         return
     except IngestError as error:
         uploads.fail(upload, str(error))
+        return
+    except OSError as error:
+        if not storage.is_full(error):
+            raise
+        log.error("ingest found no room on the disk")
+        uploads.fail(upload, _NO_ROOM)
         return
     uploads.empty_quarantine(upload)
 
@@ -70,30 +93,103 @@ def trust_key(trust: Trust) -> bytes:
 
 
 def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
-    """Let the child read every file; gives its manifest. The child sees no name, only numbers."""
-    incoming = scratch / "in"
+    """Let a child read every file; gives its manifest. The child sees no name, only numbers."""
+    incoming, out = scratch / "in", scratch / "out"
     incoming.mkdir()
+    out.mkdir()
+    files = [
+        (str(item.pk), storage.quarantine_path(item.key, incoming))
+        for item in upload.items.filter(parent=None).order_by("pk")
+    ]
+    try:
+        judged = judging.judge(
+            files,
+            out,
+            trust_key(upload.trust),
+            beat=lambda done, total: uploads.heartbeat(upload, done, total),
+        )
+    except judging.Stopped:
+        raise _LostLease from None
+    except judging.TookTooLong:
+        raise IngestError("Checking these files took too long. Send one study at a time.") from None
+    except judging.BrokeDown as how:
+        identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
+        log.error("intake %s ended by %s", identifier, how)
+        raise IngestError(
+            "These files could not be checked: the site's reader does not work (log id "
+            f"{identifier}). Try again; if it happens again, tell your administrator the id."
+        ) from None
+    return judged.manifest
+
+
+def _asks(upload: Upload, manifest: dict[str, Any]) -> bool:
+    """Whether the sender must say first which examinations to keep; then the upload waits."""
+    if upload.keep is not None:
+        return False
+    names = {str(item.pk): ("", item.name) for item in upload.items.filter(parent=None)}
+    for verdict in manifest["files"]:
+        if "archive" in verdict:
+            names[verdict["id"]] = verdict["folder"], verdict["name"]
+    found = examinations.to_ask_about(manifest, names)
+    if found and not uploads.ask(upload, found):
+        raise _LostLease
+    return bool(found)
+
+
+def _understand_whole(upload: Upload, manifest: dict[str, Any], scratch: Path) -> None:
+    """Where the trust holds images of a study already, sort them together with the new ones.
+
+    A study comes in parts: its second half alone tells neither levels nor whole films.
+    """
+    verdicts = {entry["id"]: entry for entry in manifest["files"]}
+    for number, found in enumerate(manifest["studies"]):
+        new = {name for name in _ids_of(found) if verdicts.get(name, {}).get("accepted")}
+        hashes = {verdicts[name]["sha256"] for name in new}
+        held = StoredFile.objects.filter(
+            study__trust=upload.trust,
+            study__study_uid=found["study_uid"],
+            kind=StoredFile.Kind.SOURCE,
+        ).exclude(sha256__in=hashes)
+        folder = scratch / f"held-{number}"
+        files = _fetched(upload, held, folder)
+        found["held"] = {int(entry["id"].removeprefix(_HELD)) for entry in files}
+        if not files:
+            continue
+        files += [
+            {"id": name, "path": str(scratch / "out" / f"{name}.dcm"), "held": False}
+            for name in sorted(new)
+        ]
+        whole = _understood(upload, {"files": files, "out": str(folder / "manifest.json")})
+        for refused in whole.pop("refused"):
+            verdicts[refused["id"]].update(accepted=False, reason=refused["reason"])
+        found.update(whole)
+        shutil.rmtree(folder)
+
+
+def _ids_of(found: dict[str, Any]) -> set[str]:
+    """The files of a study in a manifest, used or not."""
+    used = {name for series in found["series"] for name in series["file_ids"]}
+    return used | {entry["id"] for entry in found["unused"]}
+
+
+def _fetched(upload: Upload, held: QuerySet[StoredFile], folder: Path) -> list[dict[str, Any]]:
+    """Copy stored images into ``folder``; gives them as the child's request has them."""
     files = []
-    for item in upload.items.order_by("pk"):
-        path = incoming / str(item.pk)
-        with storage.quarantine().open(item.key, "rb") as source, path.open("wb") as target:
+    for stored in held.order_by("pk"):
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{stored.pk}.dcm"
+        with storage.open_stored(stored) as source, path.open("wb") as target:
             shutil.copyfileobj(source, target, 1024**2)
-        files.append({"id": str(item.pk), "path": str(path)})
-    progress = {"done": 0}
+        files.append({"id": f"{_HELD}{stored.pk}", "path": str(path), "held": True})
+        if len(files) % 50 == 0 and not uploads.heartbeat(upload, upload.total):
+            raise _LostLease
+    return files
 
-    def on_line(line: str) -> None:
-        value = sandbox.parse_json_line(line).get("done")
-        if isinstance(value, int):
-            progress["done"] = value
 
-    request = {
-        "files": files,
-        "out": str(scratch / "out"),
-        "key_hex": trust_key(upload.trust).hex(),
-    }
-    (scratch / "out").mkdir()
+def _understood(upload: Upload, request: dict[str, Any]) -> dict[str, Any]:
+    """Let a limited child sort rebuilt images; gives what it wrote. Raises IngestError."""
     outcome = sandbox.run(
-        "studies.dicom.intake",
+        "studies.dicom.understand",
         [],
         sandbox.Limits(
             memory_bytes=settings.INTAKE_MEMORY_BYTES,
@@ -101,29 +197,23 @@ def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
             cpu_seconds=settings.INTAKE_WALL_SECONDS,
         ),
         stdin=json.dumps(request),
-        on_line=on_line,
-        keep_going=lambda: uploads.heartbeat(upload, progress["done"]),
+        keep_going=lambda: uploads.heartbeat(upload, upload.total),
     )
-    manifest = scratch / "out" / "manifest.json"
-    if outcome.returncode == 0 and manifest.exists():
-        return json.loads(manifest.read_text())
+    if outcome.ended_by == "caller":
+        raise _LostLease
+    written = Path(request["out"])
+    if outcome.returncode == 0 and written.exists():
+        return json.loads(written.read_text())
     identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
-    log.error(
-        "intake %s ended by %s with %s: %s",
-        identifier, outcome.ended_by, outcome.returncode, _last_line(outcome.stderr),
-    )  # fmt: skip
-    if outcome.ended_by == "wall":
-        raise IngestError("Checking these files took too long. Send one study at a time.")
+    log.error("understanding %s ended by %s, %s", identifier, outcome.ended_by, outcome.returncode)
     raise IngestError(
-        "These files could not be checked: one of them is damaged in a way that stops the "
-        f"reader. Send one series at a time to find it (log id {identifier})."
+        "These files could not be put together with those of this study that are here already "
+        f"(log id {identifier}). Try again; if it happens again, tell your administrator the id."
     )
 
 
-def _last_line(text: str) -> str:
-    """The kind of error only: its message may hold something read from a file."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].split(":", 1)[0][:80] if lines else ""
+#: Before the key of an image that the trust holds already; ids of new files never begin so.
+_HELD = "held-"
 
 
 def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
@@ -138,14 +228,20 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
         with transaction.atomic():
             if not uploads.mine_locked(upload):
                 raise _LostLease
-            _settle_items(upload, manifest, verdicts)
+            total = _settle_items(upload, manifest, perfusion, verdicts, keys)
+            left_out = [one for found in manifest["studies"] for one in found["left_out"]]
+            Upload.objects.filter(pk=upload.pk).update(left_out=left_out)
             if not perfusion:
-                return _nothing_found(upload)
+                return _nothing_found(upload, total)
             studies = [_store_study(upload, found, verdicts, out, keys) for found in perfusion]
             upload.studies.set(studies)
+            upload.refresh_from_db(fields=["answers"])
+            for study in studies:
+                record.from_upload(study, upload)
             Upload.objects.filter(pk=upload.pk).update(
                 state=Upload.State.DONE,
-                done=upload.total,
+                done=total,
+                total=total,
                 finished_at=timezone.now(),
                 lease_until=None,
                 changes=_changes(manifest),
@@ -153,6 +249,10 @@ def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
             audit.record(upload.user, "upload.ingest", upload, studies=len(studies))
             for study in studies:
                 enqueue("submit", study.pk)
+
+
+class _HeldChanged(Exception):
+    """The trust holds other images of a study than those that it was understood with."""
 
 
 class _LostLease(Exception):
@@ -167,9 +267,11 @@ def _changes(manifest: dict[str, Any]) -> Counter[str]:
     return total
 
 
-def _nothing_found(upload: Upload) -> None:
+def _nothing_found(upload: Upload, total: int) -> None:
     Upload.objects.filter(pk=upload.pk).update(
         state=Upload.State.FAILED,
+        done=total,
+        total=total,
         reason=(
             "None of these files belongs to a first-pass perfusion series. Choose the folder that "
             "holds the films of the contrast's first pass, as exported from the scanner or the "
@@ -200,7 +302,7 @@ def _write_new(
         )
         for series in found["series"]:
             for file_id in series["file_ids"]:
-                if verdicts[file_id]["sha256"] in held:
+                if file_id.startswith(_HELD) or verdicts[file_id]["sha256"] in held:
                     continue
                 held.add(verdicts[file_id]["sha256"])
                 keys[file_id] = batch.write(out / f"{file_id}.dcm")
@@ -210,29 +312,47 @@ def _write_new(
 
 
 def _settle_items(
-    upload: Upload, manifest: dict[str, Any], verdicts: dict[str, dict[str, Any]]
-) -> None:
-    """Say of each file what became of it."""
+    upload: Upload,
+    manifest: dict[str, Any],
+    kept: list[dict[str, Any]],
+    verdicts: dict[str, dict[str, Any]],
+    keys: dict[str, str],
+) -> int:
+    """Say of each file what became of it; gives their number, without archives that were opened."""
     unused = {
         entry["id"]: entry["reason"] for study in manifest["studies"] for entry in study["unused"]
     }
     used = {
-        file_id
-        for study in manifest["studies"]
-        for series in study["series"]
-        for file_id in series["file_ids"]
+        file_id for study in kept for series in study["series"] for file_id in series["file_ids"]
     }
-    for item in upload.items.all():
-        identifier = str(item.pk)
-        verdict = verdicts.get(identifier)
-        if identifier in used:
-            item.state = UploadItem.State.STORED
-        elif verdict is not None and not verdict["accepted"]:
-            item.state, item.reason = UploadItem.State.REJECTED, verdict["reason"]
+    archives = {str(item.pk): item for item in upload.items.filter(parent=None)}
+    members = []
+    for file_id, verdict in verdicts.items():
+        first = verdict.get("same_as", file_id)
+        if verdict.get("opened"):
+            state, reason = UploadItem.State.OPENED, ""
+        elif not verdicts[first]["accepted"]:
+            state, reason = UploadItem.State.REJECTED, verdicts[first]["reason"]
+        elif first in used:
+            new = first == file_id and file_id in keys
+            state, reason = UploadItem.State.STORED if new else UploadItem.State.DUPLICATE, ""
         else:
-            item.state = UploadItem.State.UNUSED
-            item.reason = unused.get(identifier, "It belongs to no perfusion series.")
-        item.save(update_fields=["state", "reason"])
+            state = UploadItem.State.UNUSED
+            reason = verdicts[first].get("unused") or unused.get(
+                first, "It belongs to no perfusion series."
+            )
+        if file_id in archives:
+            archives[file_id].state, archives[file_id].reason = state, reason
+        else:
+            members.append(
+                UploadItem(
+                    upload=upload, parent=archives[verdict["archive"]], name=verdict["name"],
+                    size=verdict["unpacked"], state=state, reason=reason,
+                )
+            )  # fmt: skip
+    UploadItem.objects.bulk_update(archives.values(), ["state", "reason"], batch_size=1000)
+    UploadItem.objects.bulk_create(members, batch_size=1000)
+    return sum(not verdict.get("opened") for verdict in verdicts.values())
 
 
 def _store_study(
@@ -260,46 +380,38 @@ def _store_study(
     )
     if created:
         audit.record(upload.user, "study.create", study)
+    Study.objects.select_for_update().get(pk=study.pk)
+    new = {verdicts[name]["sha256"] for name in _ids_of(found) if not name.startswith(_HELD)}
+    held = study.files.filter(kind=StoredFile.Kind.SOURCE).exclude(sha256__in=new)
+    if set(held.values_list("pk", flat=True)) != found["held"]:
+        raise _HeldChanged
     identity.record(
         study,
         (
             json.loads((out / f"{file_id}.json").read_text())
             for file_id in dict.fromkeys(
-                name for series in found["series"] for name in series["file_ids"]
+                name
+                for series in found["series"]
+                for name in series["file_ids"]
+                if not name.startswith(_HELD)
             )
         ),
     )
-    slices: dict[str, int] = {}
+    rows = []
     stored: set[str] = set()
-    for entry in found["series"]:
-        index = slices.get(entry["uid"], 0)
-        slices[entry["uid"]] = index + 1
-        series, _ = Series.objects.update_or_create(
-            study=study,
-            uid=entry["uid"],
-            slice_index=index,
-            defaults={
-                "role": entry["role"],
-                "state": entry["state"],
-                "level": entry["level"] or "",
-                "description": (entry["description"] or "")[:64],
-                "frames": entry["frames"],
-                "rows": entry["rows"],
-                "cols": entry["cols"],
-                "time_source": entry["time_source"] or "",
-                "duration_s": entry["duration_s"],
-                "median_interval_s": entry["median_interval_s"],
-                "reasons": entry["reasons"],
-            },
-        )
-        rows = []
+    for entry, series in zip(found["series"], _store_series(study, found["series"]), strict=True):
         for file_id in entry["file_ids"]:
             if file_id in stored:
                 continue  # a multi-frame file holds several slices; it is stored once
             stored.add(file_id)
+            if file_id.startswith(_HELD):
+                study.files.filter(pk=int(file_id.removeprefix(_HELD))).update(series=series)
+                continue
             verdict = verdicts[file_id]
             if file_id not in keys:
-                upload.items.filter(pk=int(file_id)).update(state=UploadItem.State.DUPLICATE)
+                study.files.filter(sha256=verdict["sha256"], kind=StoredFile.Kind.SOURCE).update(
+                    series=series
+                )
                 continue
             rows.append(
                 storage.row(
@@ -313,5 +425,46 @@ def _store_study(
                     name=f"{verdict['sop_instance_uid']}.dcm",
                 )
             )
-        StoredFile.objects.bulk_create(rows)
+    StoredFile.objects.bulk_create(rows)
     return study
+
+
+def _store_series(study: Study, found: list[dict[str, Any]]) -> list[Series]:
+    """The study's series as they are understood now, in the order of ``found``.
+
+    A row stays that of the series which holds its frame, and keeps what a person corrected in it;
+    rows of series that are no longer found go.
+    """
+    rows = list(study.series.select_for_update())
+    kept: list[Series] = []
+    for entry in found:
+        frames = {(uid, number) for uid, number in entry["frame_ids"]}
+        row = next(
+            (
+                one for one in rows
+                if one not in kept and (one.sop_instance_uid, one.frame_number) in frames
+            ),
+            None,
+        )  # fmt: skip
+        if row is None:
+            taken = [one.slice_index for one in [*rows, *kept] if one.uid == entry["uid"]]
+            uid, number = entry["frame_ids"][0]
+            row = Series(
+                study=study, uid=entry["uid"], slice_index=max(taken, default=-1) + 1,
+                sop_instance_uid=uid, frame_number=number,
+            )  # fmt: skip
+        row.understood = {
+            "state": entry["state"], "level": entry["level"] or "", "role": entry["role"],
+        }  # fmt: skip
+        for key, value in {**row.understood, **row.corrected}.items():
+            setattr(row, key, value)
+        row.description = (entry["description"] or "")[:64]
+        row.frames, row.rows, row.cols = entry["frames"], entry["rows"], entry["cols"]
+        row.time_source = entry["time_source"] or ""
+        row.duration_s = entry["duration_s"]
+        row.median_interval_s = entry["median_interval_s"]
+        row.reasons = entry["reasons"]
+        row.save()
+        kept.append(row)
+    study.series.exclude(pk__in=[row.pk for row in kept]).delete()
+    return kept

@@ -11,6 +11,7 @@ from accounts import audit
 from accounts.models import Trust, User
 from studies import access
 from studies.models import Share, Study
+from studies.models.studies import AGAINST_RESEARCH
 
 DEFAULT_DAYS = 30
 MOST_DAYS = 365
@@ -63,9 +64,18 @@ def revoke(grant: Share, *, by: User) -> None:
 
 
 def set_research_permission(study: Study, *, by: User, allowed: bool) -> None:
-    """Release a study for research, or take it back; the owning trust decides."""
+    """Release a study for research, or take it back; the owning trust decides.
+
+    Raises SharingError where the patient has said no.
+    """
     access.require(by, "manage", study)
     with transaction.atomic():
+        locked = Study.objects.select_for_update().get(pk=study.pk)
+        if allowed and locked.research_consent in AGAINST_RESEARCH:
+            raise SharingError(
+                "The patient’s record says no to research, so this study cannot be released. If "
+                "that has changed, correct the research consent in the study’s record first."
+            )
         if (
             Study.objects.filter(pk=study.pk)
             .exclude(research_permission=allowed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +42,33 @@ def quarantine_write(content: File) -> tuple[str, int, str]:
         size += len(chunk)
     content.seek(0)
     key = new_public_id()
-    return quarantine().save(f"{key[:2]}/{key}", content), size, digest.hexdigest()
+    return _save(quarantine(), f"{key[:2]}/{key}", content), size, digest.hexdigest()
+
+
+def _save(where: Storage, name: str, content: File) -> str:
+    """Save whole or not at all: what was written before the disk was full is taken back."""
+    try:
+        return where.save(name, content)
+    except OSError:
+        with suppress(OSError):
+            where.delete(name)
+        raise
+
+
+def is_full(error: OSError) -> bool:
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
+def quarantine_path(key: str, scratch: Path) -> Path:
+    """A quarantined file as a file of this machine: where it lies, or a copy in ``scratch``."""
+    try:
+        path = Path(quarantine().path(key))
+    except NotImplementedError:
+        path = scratch / key.replace("/", "-")
+        with quarantine().open(key, "rb") as source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, 1024**2)
+    path.stat()  # a file that is gone is a fault of the site, not of the file
+    return path
 
 
 def quarantine_delete(keys: Iterable[str]) -> None:
@@ -71,7 +99,7 @@ class Batch:
     def write(self, path: Path) -> str:
         """Store the file at ``path`` under a random key, which is returned."""
         with path.open("rb") as handle:
-            key = storages["default"].save(random_key(None, path.name), File(handle))
+            key = _save(storages["default"], random_key(None, path.name), File(handle))
         self._keys.append(key)
         return key
 

@@ -7,6 +7,7 @@ import secrets
 
 from corecmr.database import went_away
 from studies import ingest, uploads
+from studies.models import Upload
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ def ingest_upload(pk: int) -> None:
             # The files are still in quarantine: when the lease has run out they are checked anew.
             log.warning("ingest lost the database")
             return
+        if not Upload.objects.filter(pk=pk).exists():
+            return  # withdrawn meanwhile, and its files with it
         # The message of an exception may hold what was read from a file, so only its kind is kept.
         identifier = secrets.token_hex(4)
         log.error("ingest failed, id %s: %s", identifier, _where(error))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from accounts.identifiers import PublicIdConverter
-from studies.views import deidentification, reading, research, sharing, uploading
+from studies.views import deidentification, pieces, reading, research, sharing, uploading
 
 register_converter(PublicIdConverter, "public_id")
 
@@ -13,7 +13,12 @@ urlpatterns = [
     path("uploads/", uploading.create, name="upload_create"),
     path("uploads/<public_id:public_id>/", uploading.show, name="upload"),
     path("uploads/<public_id:public_id>/files/", uploading.files, name="upload_files"),
+    path("uploads/<public_id:public_id>/parts/", pieces.create, name="upload_parts"),
+    path(
+        "uploads/<public_id:public_id>/parts/<public_id:part_id>/", pieces.part, name="upload_part"
+    ),
     path("uploads/<public_id:public_id>/complete/", uploading.complete, name="upload_complete"),
+    path("uploads/<public_id:public_id>/answer/", uploading.answer, name="upload_answer"),
     path("uploads/<public_id:public_id>/withdraw/", uploading.withdraw, name="upload_withdraw"),
     path("uploads/<public_id:public_id>/status/", uploading.status, name="upload_status"),
     path(
@@ -29,6 +34,7 @@ urlpatterns = [
         reading.objects_for_archive,
         name="study_objects_for_archive",
     ),
+    path("studies/<public_id:public_id>/series/", reading.series, name="study_series"),
     path("studies/<public_id:public_id>/share/", sharing.share, name="study_share"),
     path(
         "studies/<public_id:public_id>/research/",

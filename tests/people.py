@@ -12,7 +12,7 @@ from django.core.files.base import ContentFile
 
 from accounts.models import Membership, Trust, User
 from accounts.roles import Role
-from studies.models import Result, SegmentFlow, StoredFile, Study
+from studies.models import Result, SegmentFlow, Series, StoredFile, Study
 
 PASSWORD = "a-long-enough-password-7"
 _numbers = itertools.count(1)
@@ -49,6 +49,20 @@ def make_study(trust: Trust, **fields: object) -> Study:
     return Study.objects.create(
         **{"trust": trust, "study_uid": f"2.25.{next(_numbers)}", "patient_age": 61, **fields}
     )
+
+
+def make_series(study: Study, **fields: object) -> Series:
+    """One film of a study, as ingest understood it."""
+    number = next(_numbers)
+    found = {"state": "stress", "level": "mid", "role": "perfusion"}
+    return Series.objects.create(
+        **{
+            "study": study, "uid": f"2.25.{number}", "sop_instance_uid": f"2.25.9.{number}",
+            "understood": found, "frames": 60, "rows": 192, "cols": 160, "duration_s": 48.0,
+            "time_source": "AcquisitionTime", "reasons": ["One slice alone is taken as mid."],
+            **found, **fields,
+        }
+    )  # fmt: skip
 
 
 def make_result(study: Study, *, mbf: float = 1.5) -> Result:

@@ -170,11 +170,16 @@ MEDIA_URL = "/nowhere/"  # stored files have no address of their own: see studie
 SCRATCH_DIR = VAR_DIR / "scratch"
 
 # Files go to a temporary file at once, so a request's memory does not grow with its files.
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["corecmr.temporary.TemporaryFiles"]
 DATA_UPLOAD_MAX_NUMBER_FILES = 5000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 UPLOAD_MAX_FILE_BYTES = env.number("CORECMR_UPLOAD_MAX_FILE_MB", 256, low=1) * 1024**2
 UPLOAD_MAX_TOTAL_BYTES = env.number("CORECMR_UPLOAD_MAX_TOTAL_MB", 4096, low=1) * 1024**2
+# What may wait to be checked, so that nobody can fill the disk.
+QUOTA_PERSON_BYTES = env.number("CORECMR_QUOTA_PERSON_MB", 16384, low=1) * 1024**2
+QUOTA_PERSON_UPLOADS = env.number("CORECMR_QUOTA_PERSON_UPLOADS", 20, low=1)
+QUOTA_TRUST_BYTES = env.number("CORECMR_QUOTA_TRUST_MB", 65536, low=1) * 1024**2
+QUOTA_TRUST_UPLOADS = env.number("CORECMR_QUOTA_TRUST_UPLOADS", 100, low=1)
 
 # --- work -------------------------------------------------------------------------------------
 WORKERS = env.number("CORECMR_WORKERS", 2, low=1, high=64)

@@ -1,12 +1,20 @@
-// The upload on the home page: choose or drop, look at the count, send, go to the upload's page.
+// The upload on the home page: choose or drop, look at what is in it, send, go to the upload's page.
 import { fromDrop, fromList, megabytes, prepare } from './upload/collect.js';
-import { Upload, UploadProblem } from './upload/send.js';
+import { Groups } from './upload/groups.js';
+import { Helper, Problem } from './upload/helper.js';
+import { List, files } from './upload/list.js';
+import { Rules } from './upload/rules.js';
+
+const READ_AT_ONCE = 50;
 
 const section = document.getElementById('upload');
 const by = (id) => document.getElementById(id);
 const veil = by('drop-veil');
-let chosen = null;
+const helper = section && new Helper(section.dataset.workerUrl, showProgress);
+let list = null;
+// What has been begun to be sent: whether it goes on, and whether any of it has gone out.
 let upload = null;
+let reading = 0;
 
 function stage(name) {
   for (const part of section.querySelectorAll('[data-stage]')) part.hidden = part.dataset.stage !== name;
@@ -19,38 +27,127 @@ function complain(sentence) {
   summary.focus();
 }
 
-function files(count) {
-  return count === 1 ? '1 file' : `${count.toLocaleString('en-GB')} files`;
+function say(sentence) {
+  by('upload-status').textContent = sentence;
 }
 
-function choose(found) {
+/** Look into all files, listed as they are: nothing has been sent when this ends. */
+async function choose(found) {
   by('upload-errors').replaceChildren();
-  chosen = prepare(found, Number(section.dataset.maxFileBytes));
+  upload = null;
+  const mine = (reading += 1);
+  const chosen = prepare(found);
   if (chosen.files.length === 0) {
     stage('choose');
     complain(['There is no file to send in what you chose. Choose the folder that holds the study’s DICOM files.', ...chosen.leftOut.slice(0, 3)].join(' '));
     return;
   }
-  by('upload-chosen').textContent = `${files(chosen.files.length)} chosen, ${megabytes(chosen.bytes)} MB`;
-  const names = chosen.files.slice(0, 3).map(({ name }) => name).join(', ');
-  by('upload-examples').textContent = chosen.files.length > 3 ? `${names} and ${chosen.files.length - 3} more` : names;
-  const shown = chosen.leftOut.slice(0, 5);
-  if (chosen.leftOut.length > 5) shown.push(`${chosen.leftOut.length - 5} more are left out.`);
-  by('upload-left-out').replaceChildren(...shown.map((sentence) => Object.assign(document.createElement('li'), { textContent: sentence })));
-  by('upload-send').textContent = `Upload ${files(chosen.files.length)}`;
-  upload = null;
+  stage('reading');
+  say('Reading the files’ headers');
+  const groups = new Groups(Number(section.dataset.maxFileBytes));
+  for (let at = 0; at < chosen.files.length; at += READ_AT_ONCE) {
+    by('upload-read').textContent = `${at.toLocaleString('en-GB')} of ${files(chosen.files.length)} read`;
+    by('upload-reading').value = (100 * at) / chosen.files.length;
+    const some = chosen.files.slice(at, at + READ_AT_ONCE);
+    const kinds = await helper.ask('look', { entries: some, first: at });
+    if (mine !== reading) return;
+    some.forEach((entry, index) => groups.add({ place: at + index, name: entry.name, size: kinds[index].size }, kinds[index]));
+  }
+  show(groups, chosen.leftOut);
+}
+
+function show(groups, leftOut) {
+  const sentences = [...groups.sentences(), ...leftOut.slice(0, 5)];
+  if (leftOut.length > 5) sentences.push(`${leftOut.length - 5} more are left out.`);
+  by('upload-left-out').replaceChildren(...sentences.map((sentence) => Object.assign(document.createElement('li'), { textContent: sentence })));
+  list = new List(by('upload-groups'), groups, counted);
+  if (list.boxes.length === 0) {
+    stage('choose');
+    complain(['There is no DICOM file in what you chose. Choose the folder that holds the study’s images.', ...sentences.slice(0, 3)].join(' '));
+    return;
+  }
+  const { studies } = groups;
+  by('upload-several').hidden = studies.length < 2;
+  by('upload-several-text').textContent = groups.patients.size > 1
+    ? `These files are of ${groups.patients.size} patients. Leave out those that are not meant.`
+    : `These files are of ${studies.length} examinations of one patient. Leave out those that are not meant.`;
+  prepareExamples();
+  counted();
   stage('ready');
+  say('');
   by('upload-chosen').focus();
 }
 
-function showProgress({ sentFiles, sentBytes, total }) {
+/** What is chosen, in the heading and on the button, whenever a box is ticked or not. */
+function counted() {
+  upload = null;
+  const entries = list.chosen;
+  const bytes = entries.reduce((sum, { size }) => sum + size, 0);
+  by('upload-chosen').textContent = `${files(entries.length)} chosen, ${megabytes(bytes)} MB`;
+  by('upload-send').textContent = `Upload ${files(entries.length)}`;
+}
+
+function prepareExamples() {
+  const { examples } = list;
+  by('upload-preview').hidden = examples.length === 0;
+  by('upload-preview').open = false;
+  by('upload-example').replaceChildren(...examples.map(({ name, place }) => new Option(name, String(place))));
+}
+
+let rules = null;
+
+async function showPreview() {
+  const { rows: found, others, privateElements } = await helper.ask('preview', Number(by('upload-example').value));
+  try {
+    rules ??= await Rules.from(section.dataset.rulesUrl);
+  } catch {
+    by('upload-preview-more').textContent = 'The site did not tell its rules. Open this again in a moment.';
+    return;
+  }
+  const rows = found.map(([tag, name, value]) => [name, value, rules.instead(tag)]);
+  const removed = others.filter((tag) => rules.isRemoved(tag)).length;
+  const more = [
+    removed && `${removed} other elements of this file are removed`,
+    privateElements && `${privateElements} private elements of the scanner are removed but for a few numbers`,
+    removed < others.length && `${others.length - removed} others, numbers and codes that flow is computed with, are kept`,
+  ].filter(Boolean);
+  by('upload-preview-more').textContent = more.length ? `${more.join('; ')}.` : '';
+  const heads = [...by('upload-preview').querySelectorAll('thead th')].map(({ textContent }) => textContent);
+  by('upload-preview-rows').replaceChildren(...rows.map((cells) => {
+    const row = made('tr', 'nhsuk-table__row', 'row');
+    row.append(...cells.map((text, column) => {
+      const cell = made('td', 'nhsuk-table__cell', 'cell');
+      const head = made('span', 'nhsuk-table-responsive__heading');
+      head.setAttribute('aria-hidden', 'true');
+      head.textContent = `${heads[column]} `;
+      cell.append(head, Object.assign(document.createElement('span'), { textContent: text }));
+      return cell;
+    }));
+    return row;
+  }));
+}
+
+function made(element, className, role) {
+  const node = Object.assign(document.createElement(element), { className });
+  if (role) node.setAttribute('role', role);
+  return node;
+}
+
+function showProgress(progress) {
+  if (!upload) return;
+  upload.begun ||= progress.sentBytes > 0;
+  drawProgress(progress);
+}
+
+function drawProgress({ sentFiles, sentBytes, total, bytes, resumedFiles }) {
   by('upload-count').textContent = `${sentFiles.toLocaleString('en-GB')} of ${files(total)} sent`;
-  by('upload-bytes').textContent = `${megabytes(sentBytes)} of ${megabytes(chosen.bytes)} MB`;
+  by('upload-bytes').textContent = `${megabytes(sentBytes)} of ${megabytes(bytes)} MB`;
+  by('upload-resumed').textContent = resumedFiles ? `${files(resumedFiles)} had arrived before and are not sent again.` : '';
   const bar = by('upload-progress');
   const before = Math.floor(bar.value / 25);
-  bar.value = total ? (100 * sentFiles) / total : 0;
+  bar.value = bytes ? (100 * sentBytes) / bytes : 0;
   // Said at every quarter only: a reader of the screen would hear nothing else otherwise.
-  if (Math.floor(bar.value / 25) > before) by('upload-status').textContent = by('upload-count').textContent;
+  if (Math.floor(bar.value / 25) > before) say(by('upload-count').textContent);
 }
 
 function warn(event) {
@@ -59,37 +156,46 @@ function warn(event) {
 
 async function send() {
   by('upload-errors').replaceChildren();
-  upload ??= new Upload({
-    files: chosen.files,
-    createUrl: section.dataset.createUrl,
-    token: section.querySelector('[name=csrfmiddlewaretoken]').value,
-    onProgress: showProgress,
-  });
+  const entries = list.chosen;
+  if (entries.length === 0) {
+    complain('Nothing is chosen. Tick at least one series.');
+    return;
+  }
+  const again = upload !== null;
+  upload ??= { begun: false };
   const mine = upload;
   stage('sending');
-  showProgress(mine);
   by('upload-sending').focus();
   window.addEventListener('beforeunload', warn);
   try {
-    const url = await mine.run();
+    const { url, stored } = await helper.ask('send', {
+      places: entries.map(({ place }) => place),
+      again,
+      createUrl: section.dataset.createUrl,
+      token: section.querySelector('[name=csrfmiddlewaretoken]').value,
+    });
     window.removeEventListener('beforeunload', warn);
+    by('upload-count').textContent = `${stored.toLocaleString('en-GB')} of ${files(entries.length)} stored`;
+    say(by('upload-count').textContent);
     window.location.assign(url);
   } catch (problem) {
     window.removeEventListener('beforeunload', warn);
     if (upload !== mine) return;
     stage('ready');
-    by('upload-send').textContent = mine.sentFiles ? 'Go on sending' : 'Try again';
-    complain(problem instanceof UploadProblem ? problem.message : 'The files could not be sent. Load this page again and try once more.');
+    by('upload-send').textContent = mine.begun ? 'Go on sending' : 'Try again';
+    complain((problem instanceof Problem && problem.message) || 'The files could not be sent. Load this page again and try once more.');
   }
 }
 
 async function cancel() {
   const mine = upload;
   upload = null;
-  if (mine) by('upload-status').textContent = 'The upload was cancelled.';
+  reading += 1;
+  if (mine) say('The upload was withdrawn.');
   stage('choose');
+  by('choose-folder').focus();
   try {
-    await mine?.withdraw();
+    if (mine) await helper.ask('withdraw');
   } catch {
     // The server clears away what was never completed.
   }
@@ -101,13 +207,15 @@ if (section) {
     const input = by(`upload-${kind}`);
     by(`choose-${kind}`).addEventListener('click', () => input.click());
     input.addEventListener('change', () => {
-      if (input.files.length) choose(fromList(input.files));
+      const found = fromList(input.files);
       input.value = '';
+      if (found.length) choose(found);
     });
   }
   by('upload-send').addEventListener('click', send);
-  by('upload-again').addEventListener('click', () => { cancel(); by('choose-folder').focus(); });
-  by('upload-cancel').addEventListener('click', () => { cancel(); by('choose-folder').focus(); });
+  for (const id of ['upload-again', 'upload-cancel', 'upload-stop-reading']) by(id).addEventListener('click', cancel);
+  by('upload-preview').addEventListener('toggle', () => { if (by('upload-preview').open) showPreview(); });
+  by('upload-example').addEventListener('change', showPreview);
 
   let depth = 0;
   const holdsFiles = (event) => event.dataTransfer?.types.includes('Files') && !sending();
@@ -127,7 +235,7 @@ if (section) {
     depth = 0;
     veil.hidden = true;
     if (!holdsFiles(event)) return;
-    by('upload-status').textContent = 'Reading the folder';
+    say('Reading the folder');
     choose(await fromDrop(event.dataTransfer));
   });
 }

@@ -48,6 +48,7 @@ def _choices(study: Study) -> dict[str, Any]:
         "default_engine": settings.DEFAULT_ENGINE,
         "protocols": list(protocols.of_trust(study)),
         "fitting": protocols.fitting(study),
+        "asked": study.protocol_wanted,
         "may_give_times": study.results.exists(),
     }
 
@@ -89,7 +90,8 @@ def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
 def submit(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     access.require(person(request), "run", study)
-    choice = protocols.named(study, request.POST.get("protocol", ""))
+    asked = request.POST.get("protocol")
+    choice = protocols.wanted(study) if asked is None else protocols.named(study, asked)
     _start(request, study, choice)
     return redirect("study", study.public_id)
 
@@ -108,7 +110,7 @@ def _start(
         runs.submit(
             study,
             engine=engine,
-            parameters=protocols.parameters(choice, times),
+            parameters=protocols.parameters(choice, times, study),
             protocol=choice.version,
             by=person(request),
         )
@@ -129,8 +131,9 @@ def options(request: HttpRequest, public_id: str) -> HttpResponse:
         choice = protocols.named(study, form.cleaned_data["protocol"])
         _start(request, study, choice, form.times)
         return redirect("study", study.public_id)
-    asked = request.POST.get("protocol", "")
-    context = {"study": study, "form": form, "asked": asked, **_choices(study)}
+    context = {"study": study, "form": form, **_choices(study)}
+    if "protocol" in request.POST:
+        context["asked"] = request.POST["protocol"]
     if request.POST.get("engine") in context["engines"]:
         context["default_engine"] = request.POST["engine"]
     return render(request, "processing/run_options.html", context)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydicom.uid import (
     JPEG2000,
     UID,
-    DeflatedExplicitVRLittleEndian,
     EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -34,7 +33,6 @@ TRANSFER_SYNTAXES = frozenset(
         JPEG2000,
     }
 )
-DEFLATED = DeflatedExplicitVRLittleEndian
 
 
 def object_name(sop_class: UID) -> str:

@@ -26,12 +26,13 @@ from pydicom.uid import UID, EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 from studies.dicom.frames import (
     PHILIPS_NUMBERS,
+    agent_in,
     number,
     patient_of,
     philips_number,
     words,
 )
-from studies.dicom.labels import agent_of, controlled, controlled_sequence
+from studies.dicom.labels import controlled, controlled_protocol, controlled_sequence
 from studies.dicom.quiet import quiet
 from studies.dicom.read import Refused, decode_pixels
 from studies.intended_use import INTENDED_USE
@@ -100,7 +101,6 @@ KEPT = frozenset(
         "PercentPhaseFieldOfView",
         "PixelBandwidth",
         "AcquisitionMatrix",
-        "ImagedNucleus",
         "ContrastBolusVolume",
         "ContrastFlowRate",
         "ContrastFlowDuration",
@@ -155,6 +155,7 @@ CODES = frozenset(
         "FrameLaterality",
         "GeometryOfKSpaceTraversal",
         "GradientOutputType",
+        "ImagedNucleus",
         "InversionRecovery",
         "KSpaceFiltering",
         "MagnetizationTransfer",
@@ -611,11 +612,12 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
         clean.PatientAge = f"{min(int(age[1]), OLDEST_AGE_YEARS):03d}Y"
     sex = str(source.get("PatientSex") or "").strip().upper()
     clean.PatientSex = sex if sex in {"M", "F", "O"} else ""
-    label = controlled(
-        str(source.get("SeriesDescription") or ""), str(source.get("ProtocolName") or "")
+    description, protocol = (
+        str(source.get(name) or "") for name in ("SeriesDescription", "ProtocolName")
     )
-    clean.SeriesDescription = label
-    clean.ProtocolName = label
+    clean.SeriesDescription = controlled(description, "")
+    # Apart, for the protocol's name is often one for the whole examination.
+    clean.ProtocolName = controlled_protocol(description, protocol)
     clean.StudyDescription = "Cardiac perfusion"
     clean.AccessionNumber = ""
     clean.ReferringPhysicianName = ""
@@ -628,9 +630,8 @@ def _describe(source: Dataset, clean: Dataset, pseudonyms: Pseudonyms, patient: 
     serial = str(source.get("DeviceSerialNumber") or "")
     if serial:
         clean.DeviceSerialNumber = pseudonyms.scanner(serial)
-    agent = str(source.get("ContrastBolusAgent") or "")
-    if agent:
-        clean.ContrastBolusAgent = agent_of(agent) or "gadolinium"
+    if source.get("ContrastBolusAgent") or source.get("ContrastBolusAgentSequence"):
+        clean.ContrastBolusAgent = agent_in(source) or "gadolinium"
     name = source.get("SequenceName") or source.get("PulseSequenceName")
     sequence = controlled_sequence(str(name or ""))
     if sequence:

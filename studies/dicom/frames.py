@@ -11,9 +11,16 @@ from typing import Any
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-from studies.dicom.labels import agent_of, controlled, controlled_sequence
+from studies.dicom.labels import (
+    AGENT_CODES,
+    agent_of,
+    controlled,
+    controlled_sequence,
+    state_of,
+)
 from studies.dicom.quiet import quiet
 
 Vector = tuple[float, ...]
@@ -82,6 +89,8 @@ class Frame:
     intercept: float
     scale_slope: float | None
     agent: str | None = None
+    #: Whether it is the protocol's name, often one for the whole examination, that says the state.
+    state_by_protocol: bool = False
 
 
 @quiet
@@ -166,8 +175,24 @@ def _frame(dataset: Dataset, file_id: str, index: int, count: int, places: list[
         slope=number(get("RescaleSlope")) or 1.0,
         intercept=number(get("RescaleIntercept")) or 0.0,
         scale_slope=private(PHILIPS_SCALE_SLOPE),
-        agent=agent_of(text("ContrastBolusAgent")),
+        agent=agent_in(dataset),
+        state_by_protocol=state_of(text("SeriesDescription")) == "unknown",
     )
+
+
+def agent_in(dataset: Dataset) -> str | None:
+    """The contrast agent: classic objects name it, enhanced ones have it in a sequence by code."""
+    found = agent_of(str(dataset.get("ContrastBolusAgent") or ""))
+    items = dataset.get("ContrastBolusAgentSequence") or []
+    for item in items if isinstance(items, Sequence) else []:
+        told = [item, *(item.get("ContrastBolusIngredientCodeSequence") or [])]
+        for code in told:
+            found = (
+                found
+                or AGENT_CODES.get(str(code.get("CodeValue") or "").strip())
+                or agent_of(str(code.get("CodeMeaning") or ""))
+            )
+    return found
 
 
 def patient_of(dataset: Dataset) -> tuple[str, str]:

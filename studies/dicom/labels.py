@@ -34,6 +34,32 @@ _AGENTS = (
     ("gadodiamide", re.compile(r"gadodiamide|omniscan", re.IGNORECASE)),
     ("gadopiclenol", re.compile(r"gadopiclenol|elucirem|vueway", re.IGNORECASE)),
 )
+#: What a series is for, if it is no film of the contrast's passage; the first that fits is taken.
+_KINDS = (
+    ("flow map", re.compile(r"flow.?map|mbf|myocardial.?blood.?flow", re.IGNORECASE)),
+    (
+        "scanner map",
+        re.compile(r"scanner.?map|(volume|perf|ps|extraction|delay).?map", re.IGNORECASE),
+    ),
+    (
+        "late enhancement",
+        re.compile(r"late.?(enh|gad)|(?<![a-z])lge|delayed?.?enh|psir|viabil", re.IGNORECASE),
+    ),
+    ("T2* map", re.compile(r"t2.?(star|\*)", re.IGNORECASE)),
+    ("T2 map", re.compile(r"t2.?map|t2.?prep|(?<![a-z])(stir|tirm)(?![a-z])", re.IGNORECASE)),
+    ("T1 map", re.compile(r"t1.?map|molli|sasha|(?<![a-z])ecv(?![a-z])", re.IGNORECASE)),
+    ("cine", re.compile(r"cine|retro|fiesta.?sax", re.IGNORECASE)),
+    ("localiser", re.compile(r"locali[sz]er|scout|survey|pilot|haste", re.IGNORECASE)),
+    ("phase contrast", re.compile(r"venc|phase.?contrast|through.?plane|q.?flow", re.IGNORECASE)),
+    ("proton density", re.compile(r"proton.?dens|(?<![a-z])pd(?![a-z])", re.IGNORECASE)),
+)
+#: SNOMED CT codes of the agents' substances, as enhanced objects have them.
+AGENT_CODES = {
+    "407976008": "gadobutrol",
+    "712714000": "gadoterate",
+    "353946009": "gadoteridol",
+    "792865009": "gadobenate",
+}
 _CORRECTED = re.compile(r"moco|motion.?corr|_mc(?![a-z])", re.IGNORECASE)
 
 
@@ -57,6 +83,11 @@ def agent_of(text: str) -> str | None:
 def is_corrected(text: str) -> bool:
     """Whether the scanner moved the frames already."""
     return bool(_CORRECTED.search(text))
+
+
+def kind_of(text: str) -> str:
+    """What the words say a series is for, in our own words; "" where they say nothing of it."""
+    return next((kind for kind, pattern in _KINDS if pattern.search(text)), "")
 
 
 def slice_word(text: str) -> SliceWord | None:
@@ -84,8 +115,9 @@ def controlled_sequence(name: str) -> str:
 def controlled(description: str, protocol: str) -> str:
     """The description in our own words: all that sorting may use of it."""
     words: list[str] = []
-    series_state = state_of(description)
-    state = series_state if series_state != "unknown" else state_of(f"{description} {protocol}")
+    state = state_of(description)
+    if state == "unknown":
+        state = state_of(controlled_protocol(description, protocol))
     if state != "unknown":
         words.append(state)
     words.append("perfusion")
@@ -93,7 +125,20 @@ def controlled(description: str, protocol: str) -> str:
         words.append("AIF")
     if is_corrected(description):
         words.append("moco")
+    kind = kind_of(description)
+    if kind:
+        words.append(kind)
     level = slice_word(description)
     if level is not None:
         words.append(level)
     return " ".join(words)
+
+
+def controlled_protocol(description: str, protocol: str) -> str:
+    """The protocol's name in our own words: the state, if the description is silent about it.
+
+    A description that speaks of both states is not silent: the series may hold both.
+    """
+    silent = not (_STRESS.search(description) or _REST.search(description))
+    state = state_of(protocol) if silent else "unknown"
+    return "perfusion" if state == "unknown" else f"{state} perfusion"

@@ -141,6 +141,9 @@ _CLOCKS: tuple[tuple[str, Callable[[Frame], float | None], str], ...] = (
 )
 
 
+#: Those that tell when a frame was taken, best first; s of each frame.
+ACQUISITION_CLOCKS = tuple(read for name, read, _ in _CLOCKS if name != "ContentTime")
+
 #: Some scanners write these in whole seconds; a finer clock of the acquisition is then better.
 _MAY_BE_COARSE = frozenset({"AcquisitionTime", "AcquisitionDateTime"})
 _ACQUIRED = frozenset(name for name, _, _ in _CLOCKS if name != "ContentTime")

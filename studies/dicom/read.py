@@ -6,7 +6,6 @@ caller adds the file's name as the user knows it.
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +14,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
-from studies.dicom.check import (
-    DEFLATED,
-    MR_CLASSES,
-    TRANSFER_SYNTAXES,
-    object_name,
-)
+from studies.dicom import gate
+from studies.dicom.check import MR_CLASSES, TRANSFER_SYNTAXES, object_name
 from studies.dicom.quiet import quiet
+from studies.dicom.reasons import DAMAGED as DAMAGED
+from studies.dicom.reasons import NOT_DICOM
+from studies.dicom.reasons import Refused as Refused
 
 MOST_PIXELS = 64 * 1024**2
-
-
-class Refused(Exception):
-    """Why a file is not used, and what to do; no file name, no path, no patient detail."""
-
-
-_NOT_DICOM = "It is not a DICOM file. Leave it out, or export the image again as DICOM."
-DAMAGED = "It is damaged and cannot be read. Export it again from the scanner or the archive."
+_COMPRESSION = (
+    "Its compression is not supported. Export it uncompressed, or as RLE, JPEG lossless, JPEG-LS "
+    "or JPEG 2000."
+)
 
 
 @quiet
@@ -41,7 +35,12 @@ def read_file(path: Path) -> FileDataset:
     Raises Refused for an empty file, one that is not DICOM, an object that is no MR image, a
     compression that is not supported, and an image that is cut short.
     """
-    syntax = _gate(path)
+    passed = gate.look(path)
+    if passed.object_class:
+        _check_class(UID(passed.object_class))
+    syntax = UID(passed.syntax) if passed.syntax else None
+    if syntax is not None and syntax not in TRANSFER_SYNTAXES:
+        raise Refused(_COMPRESSION)
     try:
         dataset = pydicom.dcmread(path, force=True)
         _check(dataset, syntax)
@@ -55,61 +54,20 @@ def read_file(path: Path) -> FileDataset:
     return dataset
 
 
-def _gate(path: Path) -> UID | None:
-    """Look at the first bytes only; gives the transfer syntax if the file names one."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as handle:
-            start = handle.read(4096)
-    except OSError:
-        raise Refused("It could not be opened. Check that it may be read, and try again.") from None
-    if size == 0:
-        raise Refused("It is empty. Export it again from the scanner or the archive.")
-    if start[128:132] == b"DICM":
-        syntax = _transfer_syntax(start[132:])
-    elif _looks_like_dataset(start):
-        return None
-    elif start[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
-        raise Refused("It is a ZIP archive. Unpack it and choose the folder.")
-    else:
-        raise Refused(_NOT_DICOM)
-    if syntax is not None and syntax == DEFLATED:
-        raise Refused("It is stored deflated, which is not accepted. Export it uncompressed.")
-    return syntax
-
-
-def _transfer_syntax(meta: bytes) -> UID | None:
-    """The value of (0002,0010) in the file meta, which is always explicit little endian."""
-    at = meta.find(b"\x02\x00\x10\x00UI")
-    if at < 0 or at + 8 > len(meta):
-        return None
-    (length,) = struct.unpack_from("<H", meta, at + 6)
-    return UID(meta[at + 8 : at + 8 + length].decode("ascii", "replace").rstrip("\0 "))
-
-
-def _looks_like_dataset(start: bytes) -> bool:
-    """An old export without preamble begins with an element of group 0002 or 0008."""
-    if len(start) < 8:
-        return False
-    group, element = struct.unpack_from("<HH", start)
-    if group not in {0x0002, 0x0008} or element > 0x0100:
-        return False
-    if start[4:6].isalpha() and start[4:6].isupper():
-        return True
-    (length,) = struct.unpack_from("<I", start, 4)
-    return bool(length < 1024)
+def _check_class(sop_class: UID) -> None:
+    if sop_class not in MR_CLASSES:
+        raise Refused(
+            f"It is {object_name(sop_class)}, not an MR image. "
+            "CoreCMR uses MR images of the contrast's first pass; leave it out."
+        )
 
 
 def _check(dataset: FileDataset, syntax: UID | None) -> None:
     # A DICOMDIR, for one, names its class in the file meta alone.
     sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     if not sop_class:
-        raise Refused(_NOT_DICOM if len(dataset) < 3 else DAMAGED)
-    if sop_class not in MR_CLASSES:
-        raise Refused(
-            f"It is {object_name(UID(str(sop_class)))}, not an MR image. "
-            "CoreCMR uses MR images of the contrast's first pass; leave it out."
-        )
+        raise Refused(NOT_DICOM if len(dataset) < 3 else DAMAGED)
+    _check_class(UID(str(sop_class)))
     if not dataset.get("SOPClassUID") or not dataset.get("SOPInstanceUID"):
         raise Refused(DAMAGED)
     if not dataset.get("StudyInstanceUID") or not dataset.get("SeriesInstanceUID"):
@@ -125,10 +83,7 @@ def _check(dataset: FileDataset, syntax: UID | None) -> None:
             else pydicom.uid.ExplicitVRLittleEndian
         )
     if syntax not in TRANSFER_SYNTAXES:
-        raise Refused(
-            "Its compression is not supported. Export it uncompressed, or as RLE, JPEG lossless, "
-            "JPEG-LS or JPEG 2000."
-        )
+        raise Refused(_COMPRESSION)
     rows, cols = _positive(dataset, "Rows"), _positive(dataset, "Columns")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if "PixelData" not in dataset:

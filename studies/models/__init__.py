@@ -5,7 +5,7 @@ from studies.models.identity import SourceIdentity
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
 from studies.models.studies import Series, Study
-from studies.models.uploads import Upload, UploadItem
+from studies.models.uploads import Upload, UploadItem, UploadPart
 
 __all__ = [
     "Result",
@@ -17,4 +17,5 @@ __all__ = [
     "Study",
     "Upload",
     "UploadItem",
+    "UploadPart",
 ]

@@ -5,16 +5,20 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_GET, require_safe
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, identity, media, numbers
-from studies.models import Result, Share, StoredFile, Study
+from studies import access, archive, corrections, identity, media, numbers
+from studies import record as record_of
+from studies.forms import SeriesForm
+from studies.models import Result, Series, Share, StoredFile, Study
 from studies.models.studies import Level, State
 from studies.pace import DOUBTS_OF_TIME, pace
 
@@ -49,8 +53,11 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     owner = access.is_owner(person(request), study)
     context: dict[str, Any] = {
         "study": study,
-        "series": list(study.series.all()),
+        "series": [one for one in study.series.all() if one.role != Series.Role.MAP],
+        "scanner_maps": list(study.series.filter(role=Series.Role.MAP)),
+        "series_form": SeriesForm(series=study.series.all()) if owner else None,
         "result": result,
+        "outdated": result is not None and _outdated(study, result),
         "is_owner": owner,
         "may_download": access.may(person(request), "download", study),
         "may_run": access.may(person(request), "run", study),
@@ -62,6 +69,44 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     if result is not None:
         context |= _result_context(result)
     return render(request, "studies/study.html", context)
+
+
+def _outdated(study: Study, result: Result) -> list[Any]:
+    """What a person said after this result was made, in words; the result knows nothing of it."""
+    used = result.report.get("parameters") or {}
+    told = []
+    if (used.get("corrections") or []) != corrections.of(study):
+        told.append(_("what was understood of its series was corrected"))
+    record = {
+        name: value for name, value in (used.get("record") or {}).items() if name in record_of.GIVEN
+    }
+    now = {name: getattr(study, name) for name in record_of.GIVEN[:3] if getattr(study, name)}
+    if record != now:
+        told.append(_("what was given to the patient was recorded differently"))
+    return told
+
+
+@require_http_methods(["GET", "POST"])
+def series(request: HttpRequest, public_id: str) -> HttpResponse:
+    """What each series is, corrected by the owning trust."""
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    access.require(user, "manage", study)
+    form = SeriesForm(request.POST or None, series=study.series.all())
+    if request.method == "POST" and form.is_valid():
+        try:
+            changed = corrections.correct(study, by=user, said=form.said())
+        except corrections.CorrectionError as error:
+            form.add_error(None, str(error))
+        else:
+            if changed:
+                messages.success(request, _("Your corrections are kept, whatever is added later."))
+            else:
+                messages.info(request, _("Nothing was different, so nothing was changed."))
+            return redirect(f"{reverse('study', args=[study.public_id])}#understood")
+    if request.method == "GET":
+        audit.record(user, "study.view", study)
+    return render(request, "studies/series.html", {"study": study, "series_form": form})
 
 
 def _patient(request: HttpRequest, study: Study) -> dict[str, Any]:
@@ -162,6 +207,8 @@ def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> di
         "light": entry.get("light"),
         "motion": _motion(entry),
         "times": _times(entry),
+        "scanner_map": entry.get("scanner_map"),
+        "scanner_picture": files.get((folder, "scanner_mbf.png")),
         "displacement": files.get((folder, "motion.png")),
         "strip": files.get((folder, "strip.png")),
     }
@@ -265,7 +312,8 @@ def _quality(series: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _provenance(result: Result) -> dict[str, Any]:
     report = result.report
-    apart = {"protocol", "protocol_version", "protocol_tie"}  # told by themselves
+    # Told by themselves.
+    apart = {"protocol", "protocol_version", "protocol_tie", "record", "corrections"}
     return {
         "engine": result.engine,
         "version": result.engine_version,

@@ -55,7 +55,11 @@ def revoke(request: HttpRequest, public_id: str) -> HttpResponse:
 def research_permission(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     allowed = request.POST.get("allowed") == "yes"
-    sharing.set_research_permission(study, by=person(request), allowed=allowed)
+    try:
+        sharing.set_research_permission(study, by=person(request), allowed=allowed)
+    except sharing.SharingError as error:
+        messages.error(request, str(error))
+        return redirect("study", study.public_id)
     messages.success(
         request,
         _("This study may be used for research.")

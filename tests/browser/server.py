@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -58,8 +59,9 @@ class Site:
 @contextmanager
 def running_site(var: Path) -> Iterator[Site]:
     """Start everything; whatever happens, end it and delete the database."""
+    var.mkdir(exist_ok=True)
     children = Children(var / "logs")
-    with _database() as url:
+    with empty_database() as url:
         environment = {
             "DJANGO_SETTINGS_MODULE": "corecmr.settings.test",
             "DATABASE_URL": url,
@@ -76,16 +78,16 @@ def running_site(var: Path) -> Iterator[Site]:
             children.start(
                 "worker", [sys.executable, str(manage), "runworker"], environment=environment
             )
-            yield Site(address, var, _people(var), children)
+            yield Site(address, var, people_of(var), children)
         finally:
             children.stop(DRAIN_SECONDS)
             _end_cluster(var)
 
 
 @contextmanager
-def _database() -> Iterator[str]:
+def empty_database() -> Iterator[str]:
     """An empty database beside the one of the other tests, on the same server."""
-    name = f"corecmr_browser_{os.getpid()}"
+    name = f"corecmr_browser_{os.getpid()}_{secrets.token_hex(3)}"
     server = postgres.database_url(test=True)
     drop = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
     _execute(server, drop)
@@ -143,7 +145,7 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _people(var: Path) -> dict[str, Person]:
+def people_of(var: Path) -> dict[str, Person]:
     people = json.loads((var / "demo.json").read_text())["people"]
     return {
         person["key"]: Person(person["email"], person["password"], person["trust"])

@@ -24,6 +24,7 @@ from scipy.ndimage import map_coordinates
 from processing.analysis import NothingToAnalyse, analyse_folder
 from processing.mcaq.phantom import make_study
 from processing.phantom_dicom import write_study
+from processing.phantom_variants import Variant
 from tests.conftest import CHECKOUT
 from tests.dicom.make import CT, film, image, save
 
@@ -469,3 +470,91 @@ def test_two_real_patients_are_caught(data_root, tmp_path):
 def test_real_studies_that_are_no_perfusion_are_refused(data_root, tmp_path):
     with pytest.raises(NothingToAnalyse, match="No perfusion series"):
         analyse_folder(data_root / "other", tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def with_maps(tmp_path_factory) -> Path:
+    """A film of one slice in each state, with the flow maps that the scanner made of them."""
+    folder = tmp_path_factory.mktemp("with maps")
+    study = make_study(4, levels=("mid",), frames=FRAMES, rows=96, cols=96)
+    write_study(study, folder, variant=Variant(scanner_maps=True))
+    return folder
+
+
+def test_the_scanners_own_map_is_shown_beside_ours_and_never_analysed(with_maps, tmp_path):
+    report = analyse_folder(with_maps, tmp_path / "out")
+    truth = make_study(4, levels=("mid",), frames=FRAMES, rows=96, cols=96).truth
+    assert [entry["folder"] for entry in report["series"]] == ["stress_mid", "rest_mid"]
+    assert report["unused"] == []
+    assert {(one["of"], one["state"]) for one in report["scanner_maps"]} == {
+        ("stress_mid", "stress"), ("rest_mid", "rest"),
+    }  # fmt: skip
+    for entry, known in zip(report["series"], truth, strict=True):
+        found = entry["scanner_map"]
+        ours = np.load(tmp_path / "out" / entry["folder"] / "mbf.npy")
+        row, col = entry["offset"]
+        # The phantom's map is its truth in steps of 0.01, on the same grid.
+        theirs = known.mbf[row : row + ours.shape[0], col : col + ours.shape[1]]
+        both = np.isfinite(ours) & np.isfinite(theirs)
+        assert found["pixels"] == both.sum() > 50
+        assert found["mean"] == pytest.approx(theirs[both].mean(), abs=0.006)
+        expected = (ours[both] - theirs[both]).mean()
+        assert found["mean_difference"] == pytest.approx(expected, abs=0.006)
+        assert (tmp_path / "out" / entry["folder"] / "scanner_mbf.png").exists()
+
+
+def test_what_a_person_corrected_is_used_and_told(with_maps, tmp_path):
+    plain = analyse_folder(with_maps, tmp_path / "plain")
+    first = plain["series"][0]["frames"][3]
+    said = {"sop_instance_uid": first["sop_instance_uid"], "frame_number": 1}
+    told = [{**said, "state": "rest", "level": "apical"}]
+    report = analyse_folder(with_maps, tmp_path / "out", corrections=told)
+    assert [entry["folder"] for entry in report["series"]] == ["rest_mid", "rest_apical"]
+    entry = report["series"][1]
+    assert entry["series_uid"] == plain["series"][0]["series_uid"]
+    assert "Corrected by a person: state rest, level apical." in entry["understood"]
+    assert "corrected_by_person" in {flag["flag"] for flag in entry["quality"]}
+    assert report["parameters"]["corrections"] == told
+    assert "corrections" not in plain["parameters"]
+    # An export has them in a file beside the images: then nothing has to be said.
+    exported = tmp_path / "exported"
+    shutil.copytree(with_maps, exported / "source")
+    (exported / "source" / "corrections.json").write_text(json.dumps({"corrections": told}))
+    again = analyse_folder(exported, tmp_path / "again")
+    assert again["parameters"]["corrections"] == told
+    assert [one["mbf"] for one in again["series"]] == [one["mbf"] for one in report["series"]]
+
+
+def test_a_series_that_a_person_does_not_want_is_not_analysed(with_maps, tmp_path):
+    study = make_study(4, levels=("mid",), frames=FRAMES, rows=96, cols=96)
+    uids = {
+        ds.SeriesInstanceUID: ds.SOPInstanceUID
+        for path in with_maps.rglob("*")
+        if path.is_file()
+        for ds in [pydicom.dcmread(path, stop_before_pixels=True)]
+    }
+    told = [{"sop_instance_uid": uids[study.series[0].uid], "role": "unused"}]
+    report = analyse_folder(with_maps, tmp_path / "out", corrections=told)
+    assert [entry["folder"] for entry in report["series"]] == ["rest_mid"]
+    reasons = {one["reason"] for one in report["unused"]}
+    assert reasons == {"A person has said that this series is not to be used."}
+    assert len(report["unused"]) == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"state": "rest"}, "must be a list"),
+        ([{"state": "rest"}], "does not name an image"),
+        ([{"sop_instance_uid": "1.2", "state": "high"}], "state must be one of stress, rest"),
+        ([{"sop_instance_uid": "1.2", "frame_number": "x"}], "a frame number that is none"),
+    ],
+)
+def test_corrections_that_are_none_are_refused(with_maps, tmp_path, told, sentence):
+    with pytest.raises(NothingToAnalyse, match=sentence):
+        analyse_folder(with_maps, tmp_path / "out", corrections=told)
+    other = tmp_path / "in"
+    other.mkdir()
+    (other / "corrections.json").write_text("[" if isinstance(told, dict) else json.dumps(told))
+    with pytest.raises(NothingToAnalyse, match=r"corrections"):
+        analyse_folder(other, tmp_path / "out")

@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import AuditEvent, Policy, Trust, User
 from processing.models import ProtocolVersion
+from studies.models import Series
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -35,6 +36,7 @@ from tests.site.world import (
 pytestmark = pytest.mark.django_db
 
 JSON = {"Accept": "application/json"}
+TUS = {"Tus-Resumable": "1.0.0"}
 ABSENT = "0" * 26
 
 
@@ -103,11 +105,28 @@ SITE: dict[str, list[Use]] = {
             data=lambda: {"files": [SimpleUploadedFile("IM_0002", b"bytes")]},
         ),
     ],
+    "uploads/<public_id:public_id>/parts/": [
+        post("/uploads/{sending}/parts/", SENDER, headers={**TUS, "Upload-Length": "5"}, ok=201),
+        Use("/uploads/{sending}/parts/", SENDER, method="options", ok=204),
+    ],
+    "uploads/<public_id:public_id>/parts/<public_id:part_id>/": [
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="head", headers=TUS),
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="delete", headers=TUS, ok=204),
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="options", ok=204),
+        Use("/uploads/{sending}/parts/{part}/", SENDER, method="patch", headers=TUS, ok=415),
+        post(
+            "/uploads/{sending}/parts/{part}/", SENDER, ok=415,
+            headers={**TUS, "X-HTTP-Method-Override": "PATCH"},
+        ),
+    ],
     "uploads/<public_id:public_id>/complete/": [
         post("/uploads/{upload}/complete/", SENDER, verb="upload.complete"),
     ],
+    "uploads/<public_id:public_id>/answer/": [
+        post("/uploads/{upload}/answer/", SENDER, ok=302),
+    ],
     "uploads/<public_id:public_id>/withdraw/": [
-        post("/uploads/{upload}/withdraw/", SENDER, verb="upload.withdraw"),
+        post("/uploads/{upload}/withdraw/", SENDER, ok=302, verb="upload.withdraw"),
     ],
     "uploads/<public_id:public_id>/status/": [Use("/uploads/{upload}/status/", SENDER)],
     "uploads/<public_id:public_id>/status.json": [Use("/uploads/{upload}/status.json", SENDER)],
@@ -121,6 +140,27 @@ SITE: dict[str, list[Use]] = {
     "studies/<public_id:public_id>/dicom-for-archive.zip": [
         Use(
             "/studies/{study}/dicom-for-archive.zip", OWNERS, verb="objects.download_identified"
+        ),
+    ],
+    "studies/<public_id:public_id>/series/": [
+        Use("/studies/{study}/series/", OWNERS, verb="study.view"),
+        post(
+            "/studies/{study}/series/", OWNERS, ok=302, verb="study.correct",
+            data=lambda: {f"{Series.objects.earliest('pk').public_id}-state": "rest"},
+        ),
+    ],
+    "studies/<public_id:public_id>/record/": [
+        Use("/studies/{study}/record/", OWNERS),
+        post(
+            "/studies/{study}/record/", OWNERS, ok=302, verb="study.record",
+            data=lambda: {"agent": "gadoterate"},
+        ),
+    ],
+    "uploads/<public_id:public_id>/record/": [
+        Use("/uploads/{upload}/record/", SENDER),
+        post(
+            "/uploads/{upload}/record/", SENDER, ok=302, verb="upload.answer",
+            data=lambda: {"agent": "gadoterate"},
         ),
     ],
     "studies/<public_id:public_id>/share/": [
@@ -406,7 +446,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 28 * len(APPROVED)
+    assert asked == 41 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

@@ -18,6 +18,7 @@ from studies.models import Share, StoredFile, Study
 from tests.people import (
     make_administrator,
     make_result,
+    make_series,
     make_study,
     make_trust,
     make_user,
@@ -96,8 +97,11 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     study = make_study(trust, research_permission=True)
     identity.record(study, [{"patient": {"number": "INV 1"}, "study": {"uid": "1.2"}, "uids": {}}])
     result = make_result(study)
+    make_series(study)
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
+    sending = uploads.start(user)
+    part = uploads.expect(sending, name="IM_0002", size=5)
     protocol = protocols.create(by=user, content=protocol_content())
     run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
     return study, {
@@ -105,6 +109,8 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "run": run.public_id,
         "protocol": protocol.public_id,
         "upload": upload.public_id,
+        "sending": sending.public_id,
+        "part": part.public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,
         "objects": store(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.http import Http404
 from django.test import Client
 
@@ -269,3 +270,42 @@ def test_the_rules_are_public():
     assert rules["attributes"]["00100010"]["action"] == "pseudonym"
     assert rules["otherwise"] == "removed"
     assert "00080080" not in rules["attributes"]
+
+
+# --- names of files -------------------------------------------------------------------------------
+
+
+def test_names_of_files_lie_sealed_and_their_sender_reads_them(user, settings):
+    upload = uploads.receive(user, [("PERSON_ANN.txt", ContentFile(b"Dear colleague"))])
+    ingest_upload(upload.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM studies_uploaditem")
+        ((kept,),) = cursor.fetchall()
+    assert b"PERSON" not in bytes(kept)
+    address = f"/uploads/{upload.public_id}/"
+    assert "PERSON_ANN.txt" in page(user, address)
+    settings.IDENTITY_KEYS = ["x" * 60]
+    assert "PERSON_ANN" not in page(user, address)
+
+
+def test_what_a_sender_is_asked_about_lies_sealed_too(user):
+    upload = uploads.start(user)
+    told = [{"uid": "2.25.1", "folders": ["PERSON_ANN"], "days_later": 0}]
+    Upload.objects.filter(pk=upload.pk).update(examinations=told)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT one::text FROM studies_upload one")
+        ((row,),) = cursor.fetchall()
+    assert b"PERSON".hex() not in row
+    assert "PERSON" not in row
+    upload.refresh_from_db()
+    assert upload.examinations == told
+    Upload.objects.filter(pk=upload.pk).update(examinations=[])
+    upload.refresh_from_db()
+    assert upload.examinations == []
+
+
+def test_the_same_file_sent_twice_is_still_one(user):
+    upload = uploads.start(user)
+    for name in ("IM_0001", "IM_0001", "IM_0002"):
+        uploads.add_files(upload, [(name, ContentFile(b"the same bytes"))])
+    assert [item.name for item in upload.items.all()] == ["IM_0001", "IM_0002"]

@@ -122,6 +122,9 @@ def test_two_studies_in_one_folder_are_two(user, files, tmp_path):
         PatientName="INVENTED^OTHER",
     )  # fmt: skip
     upload = taken_in(user, [*files, *other])
+    assert upload.state == "asked"
+    assert uploads.answer(upload, [one["uid"] for one in upload.examinations])
+    ingest_upload(upload.pk)
     assert upload.studies.count() == 2
     assert {study.files.count() for study in upload.studies.all()} == {12}
     assert len({study.patient_pseudonym for study in upload.studies.all()}) == 2

@@ -381,12 +381,12 @@ def test_a_program_is_told_in_json_what_is_wrong(client, owner, settings):
     files = f"/uploads/{upload.public_id}/files/"
     settings.UPLOAD_MAX_FILE_BYTES = 3
     answer = client.post(files, {"files": [SimpleUploadedFile("big", b"1234")]}, headers=json)
-    assert answer.status_code == 400
+    assert answer.status_code == 413
     assert answer.json()["error"] == "upload_refused"
     assert "big is larger than" in answer.json()["message"]
     answer = client.post(f"/uploads/{upload.public_id}/complete/", {"sent": "0"}, headers=json)
     assert "No file was sent" in answer.json()["message"]
-    Upload.objects.filter(pk=upload.pk).update(state="checking")
+    Upload.objects.filter(pk=upload.pk).update(state="done")
     answer = client.post(f"/uploads/{upload.public_id}/withdraw/", headers=json)
     assert (answer.status_code, Upload.objects.count()) == (400, 1)
     # Two uploads may be open at once, in two windows.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import timedelta
 
 import pytest
+from django.core.files import uploadhandler
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.utils import timezone
@@ -154,16 +156,59 @@ def test_a_browser_sends_in_parts(client, user):
     assert wrong.status_code == 400
     assert "3 files were sent but 2 arrived" in wrong.json()["message"]
     done = client.post(places["complete_url"], {"sent": "2"}, headers=json)
-    assert done.json() == {"url": places["url"]}
+    assert done.json() == {"url": places["url"], "stored": 2}
     state = client.get(places["url"] + "status.json").json()
     assert (state["state"], state["total"]) == ("queued", 2)
 
 
-def test_an_upload_can_be_withdrawn_before_it_is_checked(client, user):
+@pytest.mark.parametrize("state", ["receiving", "queued", "checking"])
+def test_an_upload_can_be_withdrawn_until_its_studies_are_stored(client, user, state):
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", content())])
+    if state != "receiving":
+        uploads.complete(upload)
+    worker = uploads.claim(upload.pk) if state == "checking" else None
     key = upload.items.get().key
     client.force_login(user)
-    assert client.post(f"/uploads/{upload.public_id}/withdraw/").json() == {"url": "/"}
+    answer = client.post(
+        f"/uploads/{upload.public_id}/withdraw/", headers={"Accept": "application/json"}
+    )
+    assert answer.json() == {"url": "/"}
     assert not storages["quarantine"].exists(key)
     assert not Upload.objects.exists()
+    if worker is not None:
+        assert not uploads.heartbeat(worker, 1), "the worker stops"
+    else:
+        assert uploads.claim(upload.pk) is None
+
+
+def test_an_upload_that_was_checked_is_not_withdrawn(client, user):
+    upload = uploads.receive(user, [("IM_0001", content())])
+    uploads.fail(uploads.claim(upload.pk), "None of these files is one.")
+    client.force_login(user)
+    page = client.post(f"/uploads/{upload.public_id}/withdraw/", follow=True)
+    assert "can no longer be withdrawn" in page.content.decode()
+    assert Upload.objects.exists()
+
+
+def test_a_form_meets_a_full_disk(client, user, monkeypatch):
+    client.force_login(user)
+    handler = uploadhandler.TemporaryFileUploadHandler
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(handler, "receive_data_chunk", full)
+
+    def files():
+        return {"files": [ContentFile(b"some bytes", name="IM_0001")]}
+
+    page = client.post("/uploads/", files(), follow=True)
+    assert page.status_code == 200
+    assert "disk is full" in page.content.decode()
+    upload = uploads.start(user)
+    told = client.post(f"/uploads/{upload.public_id}/files/", files())
+    assert told.status_code == 507
+    assert "disk is full" in told.json()["message"]
+    monkeypatch.undo()
+    assert client.post(f"/uploads/{upload.public_id}/files/", files()).json() == {"received": 1}

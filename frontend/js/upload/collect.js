@@ -34,30 +34,25 @@ async function walk(entry, found) {
 }
 
 /**
- * What is sent and what stays behind: {files: [{file, name}], leftOut: [sentence], bytes}.
- * Every name occurs once, so that each file can be told from the others and counted.
+ * What is looked into and what stays behind: {files: [{file, name}], leftOut: [sentence]}.
+ * Every name occurs once, so that each file can be told from the others and counted. Sizes are
+ * not asked here: the page would wait for the disk.
  */
-export function prepare(found, mostBytes) {
+export function prepare(found) {
   const files = [];
   const leftOut = [];
   const taken = new Set();
   let system = 0;
-  let bytes = 0;
-  for (const { file, path } of found) {
+  // In one order whatever the browser's, so that the same folder is the same again.
+  const sorted = [...found].sort((one, other) => (one.path < other.path ? -1 : 1));
+  for (const { file, path } of sorted) {
     const name = path.split('/').pop();
-    if (path.includes('__MACOSX/') || SYSTEM_FILES.has(name.toLowerCase())) {
-      system += 1;
-    } else if (!file) {
-      leftOut.push(`${name} could not be read from the disk and is left out.`);
-    } else if (file.size > mostBytes) {
-      leftOut.push(`${name} is larger than ${megabytes(mostBytes)} MB and is left out.`);
-    } else {
-      files.push({ file, name: unique(path, taken) });
-      bytes += file.size;
-    }
+    if (path.includes('__MACOSX/') || SYSTEM_FILES.has(name.toLowerCase())) system += 1;
+    else if (!file) leftOut.push(`${name} could not be read from the disk and is left out.`);
+    else files.push({ file, name: unique(path, taken) });
   }
   if (system) leftOut.push(system === 1 ? '1 file of the operating system is left out.' : `${system} files of the operating system are left out.`);
-  return { files, leftOut, bytes };
+  return { files, leftOut };
 }
 
 function unique(path, taken) {
@@ -72,6 +67,6 @@ function unique(path, taken) {
 }
 
 export function megabytes(bytes) {
-  const value = bytes / 1024 ** 2;
+  const value = bytes ? Math.max(0.1, bytes / 1024 ** 2) : 0;
   return value < 10 ? value.toFixed(1) : String(Math.round(value));
 }

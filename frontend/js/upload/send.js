@@ -1,81 +1,151 @@
-// Sends files in portions, two at a time, and tries a portion again when the line fails.
+// Sends files by tus 1.0, small ones packed together, three at a time; goes on where a lost line,
+// a lost server or an earlier visit to the page left off. Used in the worker only.
+import { Upload as TusUpload } from 'tus-js-client';
+import { pack } from './pack.js';
+import { parts } from './parts.js';
 
-const MOST_FILES = 50;
-const MOST_BYTES = 8 * 1024 ** 2;
-const PARALLEL = 2;
-const PAUSES_MS = [1000, 3000, 9000];
+const CHUNK_BYTES = 8 * 1024 ** 2;
+const PARALLEL = 3;
+const PAUSES_MS = [0, 1000, 3000, 5000, 10000, 20000, 30000];
+/** What may pass by itself: a lost line, another window's lock, a damaged piece, a busy server. */
+const PASSING = new Set([0, 409, 423, 429, 460, 500, 502, 503, 504]);
 
 /** Why the upload stopped, in a sentence for the person. */
 export class UploadProblem extends Error {}
 
-export function portions(files) {
-  const all = [];
-  let portion = [];
-  let bytes = 0;
-  for (const entry of files) {
-    if (portion.length && (portion.length === MOST_FILES || bytes + entry.file.size > MOST_BYTES)) {
-      all.push(portion);
-      portion = [];
-      bytes = 0;
-    }
-    portion.push(entry);
-    bytes += entry.file.size;
-  }
-  if (portion.length) all.push(portion);
-  return all;
+/** SHA-256 in hexadecimal; "" where the browser has none, on a site without TLS. */
+async function digest(text) {
+  if (!globalThis.crypto?.subtle) return '';
+  const bytes = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text));
+  return [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 /** One upload. After a problem, run() goes on with what was not sent yet. */
 export class Upload {
-  constructor({ files, createUrl, token, onProgress }) {
-    this.total = files.length;
-    this.waiting = portions(files);
+  constructor({ entries, createUrl, token, onProgress }) {
+    this.total = entries.length;
+    this.waiting = parts(entries);
+    this.all = [...this.waiting];
+    this.bytes = this.all.reduce((sum, part) => sum + part.bytes, 0);
     this.createUrl = createUrl;
     this.token = token;
     this.onProgress = onProgress;
-    this.sentFiles = 0;
-    this.sentBytes = 0;
     this.urls = null;
+    this.resumedFiles = 0;
+    this.running = new Set();
   }
 
-  /** Sends all and gives the address of the upload's page. */
+  get sentFiles() {
+    return this.all.reduce((sum, part) => sum + filesSent(part), 0);
+  }
+
+  get sentBytes() {
+    return this.all.reduce((sum, part) => sum + Math.min(part.sent ?? 0, part.bytes), 0);
+  }
+
+  /** Sends all; gives the address of the upload’s page and how many files the site has stored. */
   async run() {
     this.stop = new AbortController();
-    this.urls ??= await this.post(this.createUrl, new FormData());
+    this.urls ??= await this.begin();
     try {
       await Promise.all(Array.from({ length: PARALLEL }, () => this.work()));
     } catch (problem) {
-      this.stop.abort();
+      this.halt();
       throw problem;
     }
     const form = new FormData();
     form.append('sent', String(this.total));
-    return (await this.post(this.urls.complete_url, form)).url;
+    return this.post(this.urls.complete_url, form);
+  }
+
+  /** Starts the upload, or finds the one that an earlier visit with the same files began. */
+  async begin() {
+    for (const part of this.all) {
+      const members = part.members.map(({ file, name }) => `${name}\0${file.size}\0${file.lastModified}`);
+      part.fingerprint = await digest([part.packed ? 'packed' : 'single', ...members].join('\n'));
+    }
+    const form = new FormData();
+    form.append('manifest', await digest(this.all.map(({ fingerprint }) => fingerprint).join('\n')));
+    const urls = await this.post(this.createUrl, form);
+    const known = new Map(urls.parts.map((part) => [part.fingerprint, part]));
+    for (const part of this.all) {
+      const there = part.fingerprint && known.get(part.fingerprint);
+      if (!there) continue;
+      part.url = there.url;
+      if (there.stored) this.finished(part);
+    }
+    this.waiting = this.all.filter((part) => !part.stored);
+    this.resumedFiles = this.sentFiles;
+    this.onProgress(this, true);
+    return urls;
   }
 
   async work() {
-    for (let portion; (portion = this.waiting.shift()); ) {
-      const form = new FormData();
-      for (const { file, name } of portion) form.append('files', file, name);
+    for (let part; (part = this.waiting.shift()); ) {
       try {
-        await this.post(this.urls.files_url, form);
+        await this.send(part);
       } catch (problem) {
-        this.waiting.unshift(portion);
+        this.waiting.unshift(part);
         throw problem;
       }
-      this.sentFiles += portion.length;
-      this.sentBytes += portion.reduce((sum, { file }) => sum + file.size, 0);
-      this.onProgress(this);
     }
+  }
+
+  async send(part) {
+    const [first] = part.members;
+    const blob = part.packed ? await this.packed(part) : first.file;
+    this.stop.signal.throwIfAborted();
+    const members = part.packed ? part.members.length : 1;
+    const name = part.packed ? `packet-${this.all.indexOf(part) + 1}.zip` : first.name;
+    await new Promise((resolve, reject) => {
+      const tus = new TusUpload(blob, {
+        endpoint: new URL(this.urls.parts_url, self.location.href).href,
+        uploadUrl: part.url ? new URL(part.url, self.location.href).href : null,
+        chunkSize: CHUNK_BYTES,
+        retryDelays: PAUSES_MS,
+        storeFingerprintForResuming: false,
+        headers: { 'X-CSRFToken': this.token, Accept: 'application/json' },
+        metadata: { filename: name, members: String(members), fingerprint: part.fingerprint },
+        onBeforeRequest: (request) => checksum(request, blob),
+        onShouldRetry: (error) => PASSING.has(error.originalResponse?.getStatus() ?? 0),
+        onProgress: (sent) => { part.sent = sent; this.onProgress(this); },
+        onUploadUrlAvailable: () => { part.url = tus.url; },
+        onSuccess: resolve,
+        onError: (error) => reject(asProblem(error)),
+      });
+      part.abort = () => { tus.abort(); reject(this.stop.signal.reason); };
+      this.running.add(part);
+      tus.start();
+    }).finally(() => this.running.delete(part));
+    this.finished(part);
+    this.onProgress(this);
+  }
+
+  finished(part) {
+    part.stored = true;
+    part.sent = part.bytes;
+  }
+
+  async packed(part) {
+    try {
+      return await pack(part.members);
+    } catch (problem) {
+      throw new UploadProblem(`${problem.message} could not be read. Check that it is still where it was, and go on.`);
+    }
+  }
+
+  halt() {
+    this.stop?.abort();
+    for (const part of this.running) part.abort();
   }
 
   /** Takes back what was sent so far. */
   async withdraw() {
-    this.stop?.abort();
+    this.halt();
     this.waiting = [];
     if (!this.urls) return;
     this.stop = new AbortController();
-    await this.post(new URL('withdraw/', new URL(this.urls.url, window.location.href)), new FormData());
+    await this.post(this.urls.withdraw_url, new FormData());
   }
 
   async post(url, body) {
@@ -91,13 +161,9 @@ export class Upload {
       } catch (failure) {
         if (this.stop.signal.aborted) throw failure;
       }
-      if (response && response.status < 500 && response.status !== 429) return answer(response);
-      if (attempt === PAUSES_MS.length) {
-        throw new UploadProblem(response
-          ? 'The server did not take the files. Try again in a few minutes; what was sent is kept.'
-          : 'The connection was lost, or a file is no longer where it was. Check both and try again; what was sent is kept.');
-      }
-      await this.pause(PAUSES_MS[attempt]);
+      if (response && !PASSING.has(response.status)) return answer(response);
+      if (attempt === PAUSES_MS.length - 1) throw new UploadProblem(sentence(response?.status ?? 0));
+      await this.pause(PAUSES_MS[attempt + 1]);
     }
   }
 
@@ -110,13 +176,51 @@ export class Upload {
   }
 }
 
+/** Files of a part of which every byte has gone out. */
+function filesSent(part) {
+  if (part.stored) return part.members.length;
+  let count = 0;
+  for (let bytes = 0; count < part.members.length; count += 1) {
+    bytes += part.members[count].file.size;
+    if (bytes > (part.sent ?? 0)) break;
+  }
+  return Math.min(count, part.members.length - 1);
+}
+
+/** Each piece goes with its SHA-256, so that the site can tell whether it came as it was sent. */
+async function checksum(request, blob) {
+  if (request.getMethod() !== 'PATCH' || !globalThis.crypto?.subtle) return;
+  const at = Number(request.getHeader('Upload-Offset'));
+  const bytes = await blob.slice(at, at + CHUNK_BYTES).arrayBuffer();
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  request.setHeader('Upload-Checksum', `sha256 ${btoa(String.fromCharCode(...hash))}`);
+}
+
+function asProblem(error) {
+  const response = error.originalResponse;
+  if (!response) return new UploadProblem(sentence(0));
+  try {
+    const { message } = JSON.parse(response.getBody());
+    if (message) return new UploadProblem(message);
+  } catch {
+    // A page instead of data: its status says enough.
+  }
+  return new UploadProblem(sentence(response.getStatus()));
+}
+
 async function answer(response) {
   const json = response.headers.get('Content-Type')?.startsWith('application/json');
   if (response.ok && json && !response.redirected) return response.json();
   const said = json ? await response.json() : {};
   if (said.message) throw new UploadProblem(said.message);
-  if (response.redirected || response.status === 403) throw new UploadProblem('You have been signed out. Load this page again, sign in and send the folder again.');
-  if (response.status === 404) throw new UploadProblem('This upload is no longer there. Load this page again and send the folder again.');
-  if (response.status === 413) throw new UploadProblem('A file is larger than the server takes. Leave it out and send the rest again.');
-  throw new UploadProblem('The server did not understand the upload. Load this page again and send the folder again.');
+  throw new UploadProblem(sentence(response.redirected ? 403 : response.status));
+}
+
+function sentence(status) {
+  if (status === 0) return 'The connection was lost, or a file is no longer where it was. Check both and go on; what was sent is kept.';
+  if (status === 403 || status === 405) return 'You have been signed out. Load this page again, sign in and choose the folder again; what was sent is kept.';
+  if (status === 404 || status === 410) return 'This upload is no longer there. Load this page again and choose the folder again.';
+  if (status === 413) return 'A file is larger than the server takes. Leave it out and send the rest again.';
+  if (PASSING.has(status)) return 'The server did not take the files. Go on in a few minutes; what was sent is kept.';
+  return 'The server did not understand the upload. Load this page again and choose the folder again.';
 }

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('studies', '0003_source_identity'),
+        ("studies", "0009_items_by_hash"),
     ]
 
     operations = [

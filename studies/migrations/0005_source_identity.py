@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('studies', '0002_scanner_pseudonym'),
+        ('studies', '0004_files_in_pieces'),
     ]
 
     operations = [

@@ -22,11 +22,13 @@ from processing.folder import Folder
 from processing.inputs import to_series
 from processing.mcaq.kinetics.names import UnknownModel, named
 from processing.mcaq.series import Flag, Series, StudyResult
+from processing.objects import Objects
 from processing.protocol import BadProtocol, check
 from processing.scanner_map import flow_of
 from processing.times import GivenTimes, check_times, given_for
 from studies.dicom.correct import BadCorrection, read
 from studies.dicom.sort import ScannerMap, SortedSeries, SortedStudy
+from studies.dicom.write.film import Making
 
 #: Called with the stage ("read", "motion", "segmentation", "flow", "write") and the fraction of
 #: the whole work that is done.
@@ -59,6 +61,7 @@ def analyse_folder(
     times: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
     concentration: str | None = None,
+    name_patient: bool = False,
     corrections: object = None,
     progress: Progress = _silent,
 ) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def analyse_folder(
     times: by folder name, frame times that a person gave, see ``processing.times``. about: what
     else the report's parameters should hold, such as the name of the protocol.
     concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
+    name_patient: write who the patient is into the DICOM objects, as the files say it.
     corrections: what a person said of series, see ``studies.dicom.correct``; None takes those of a
     file in the folder, which an export has.
     The output folder must be absent or empty; it is filled wholly or not at all.
@@ -113,7 +117,7 @@ def analyse_folder(
         with delivered(output_dir) as work:
             content = _write(
                 work, chosen, folder, series, result, (protocol or {}, _about(about, folder)),
-                clocks, flows, unused, seconds, started, progress,
+                clocks, flows, unused, seconds, started, progress, name_patient,
             )  # fmt: skip
     except OSError as error:
         raise NothingToAnalyse(
@@ -201,11 +205,17 @@ def _write(
     seconds: dict[str, float],
     started: float,
     progress: Progress,
+    name_patient: bool,
 ) -> dict[str, Any]:
     clock = time.perf_counter()
     protocol, about = said
     study = folder.study
     found = {one.uid: one for one in result.series}
+    making = Making(
+        engine.name, engine.version, str(result.parameters.get("model", engine.name)),
+        {**result.parameters, "protocol": dict(protocol), **about},
+    )  # fmt: skip
+    objects = Objects(work, making, name_patient=name_patient)
     entries = []
     kept = [
         (film, one) for film, one in zip(study.series, series, strict=True) if film.folder in found
@@ -227,7 +237,17 @@ def _write(
                     work / film.folder, film, found[film.folder], *flows[film.folder]
                 )
             entries.append(entry)
+            header = folder.header(film.frames[0].file_id)
+            objects.add(
+                len(entries) - 1,
+                film,
+                header,
+                one,
+                found[film.folder],
+                entries[-1]["frame_times_s"],
+            )
             progress("write", _WRITE + (1 - _WRITE) * len(entries) / len(found))
+    objects.report(result.reserve)
     folders = [film.folder for film in study.series]
     now = time.perf_counter()
     content = report.report(
@@ -242,6 +262,7 @@ def _write(
             report.aif_entry(film, [folders[n] for n in served]) for film, served in study.aif
         ],
         unused=unused,
+        dicom=objects.told,
         scanner_maps=[report.scanner_map_entry(one, folders) for one in study.maps],
     )
     report.write_report(work, content)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 
 from studies.dicom.correct import FILE_NAME, Correction, corrected, load
 from studies.dicom.frames import Frame, frames_of
@@ -61,6 +62,12 @@ class Folder:
     def pixels(self, name: str) -> NDArray[np.generic]:
         """Stored values of a file of the study's series, (frames, rows, cols)."""
         return self._decoded[name]
+
+    def header(self, name: str) -> Dataset:
+        """A file without its pixels."""
+        whole = read_file(self._paths[name])
+        del whole.PixelData
+        return whole
 
     def digest(self, film: SortedSeries) -> str:
         """SHA-256 over those of a series' files in the order of time: what it was made from."""

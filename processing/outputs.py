@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from accounts import audit
-from processing import runs
+from processing import objects, runs
 from processing.models import Run
 from studies import storage
 from studies.models import Result, SegmentFlow, StoredFile, Study
@@ -21,6 +21,8 @@ _KINDS = {
     "cine.mp4": StoredFile.Kind.CINE,
     "poster.png": StoredFile.Kind.POSTER,
     "report.json": StoredFile.Kind.REPORT,
+    objects.PACK: StoredFile.Kind.OBJECTS,
+    objects.REPORT: StoredFile.Kind.OBJECTS,
 }
 
 
@@ -31,7 +33,9 @@ class LostRun(Exception):
 def store(run: Run, output: Path) -> Result:
     """Store what lies in ``output`` as a new result of the run's study. Raises LostRun."""
     report = json.loads((output / "report.json").read_text())
+    objects.pack(output)
     paths = sorted(path for path in output.rglob("*") if path.is_file())
+    whole = {output, output / objects.FOLDER}
     with storage.Batch() as batch:
         keys = []
         for number, path in enumerate(paths):
@@ -44,7 +48,7 @@ def store(run: Run, output: Path) -> Result:
                 path,
                 key,
                 kind=_KINDS.get(path.name, StoredFile.Kind.DATA),
-                folder="" if path.parent == output else path.parent.name,
+                folder="" if path.parent in whole else path.parent.name,
             )
             for path, key in zip(paths, keys, strict=True)
         ]

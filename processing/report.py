@@ -208,10 +208,12 @@ def report(
     unused: Sequence[tuple[str, str]],
     scanner_maps: Sequence[Mapping[str, Any]] = (),
     about: Mapping[str, Any] | None = None,
+    dicom: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The whole of report.json, with nothing in it that JSON does not know.
 
-    about: what else stands among the parameters, beside the protocol's values.
+    about: what else stands among the parameters, beside the protocol's values. dicom: the DICOM
+    objects, as ``processing.objects`` tells them.
     """
     whole = {
         "format": FORMAT,
@@ -225,6 +227,7 @@ def report(
         "aif_series": list(aif_series),
         "reserve": {str(number): value for number, value in sorted(result.reserve.items())},
         "unused": [{"file": name, "reason": reason} for name, reason in unused],
+        "dicom": list(dicom),
     }
     if scanner_maps:
         whole["scanner_maps"] = list(scanner_maps)

@@ -1,10 +1,12 @@
-"""Everything of a study as one ZIP, streamed while it is read."""
+"""Everything of a study, or its DICOM objects alone, as one ZIP, streamed while it is read."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator
+from io import BytesIO
 
 from django.http import StreamingHttpResponse
 from django.utils import timezone
@@ -13,6 +15,8 @@ from zipstream import ZIP_STORED, ZipStream
 from accounts import audit
 from accounts.models import User
 from studies import corrections
+from studies.dicom.write.relink import Original, relinked
+from studies.identity import Identity
 from studies.intended_use import INTENDED_USE
 from studies.models import Result, StoredFile, Study
 
@@ -49,6 +53,66 @@ def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpRes
     response = StreamingHttpResponse(iter(archive), content_type="application/zip")
     response["Content-Disposition"] = f'attachment; filename="{root}.zip"'
     return response
+
+
+def stream_objects(
+    result: Result, *, to: User, identity: Identity | None = None
+) -> StreamingHttpResponse:
+    """The DICOM objects of ``result``: pseudonymous, or under the identity of their archive.
+
+    Each object is a file of its own, whichever way it is stored.
+    """
+    study, original = result.study, None if identity is None else _original(identity)
+    files = list(result.files.filter(kind=StoredFile.Kind.OBJECTS))
+    verb = "objects.download" if original is None else "objects.download_identified"
+    audit.record(to, verb, study, files=len(files))
+    root = f"corecmr-{study.reference}-dicom{'' if original is None else '-for-archive'}"
+
+    response = StreamingHttpResponse(
+        _zipped_objects(files, root, original), content_type="application/zip"
+    )
+    response["Content-Disposition"] = f'attachment; filename="{root}.zip"'
+    return response
+
+
+def _zipped_objects(
+    files: list[StoredFile], root: str, original: Original | None
+) -> Iterator[bytes]:
+    """Only one slice's objects are in memory at a time."""
+    archive = ZipStream(compress_type=ZIP_STORED)
+    for stored in files:
+        for name, data in _objects(stored):
+            told = data if original is None else relinked(data, original)
+            archive.add(told, f"{root}/{name}")
+            yield from archive.all_files()
+    yield from archive.finalize()
+
+
+def _objects(stored: StoredFile) -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of the objects in a stored file."""
+    data = b"".join(_chunks(stored))
+    if not zipfile.is_zipfile(BytesIO(data)):
+        yield str(stored), data
+        return
+    with zipfile.ZipFile(BytesIO(data)) as pack:
+        for name in pack.namelist():
+            yield f"{stored.folder}/{name}", pack.read(name)
+
+
+def _original(identity: Identity) -> Original:
+    patient, study = identity.patient, identity.study
+    told = {
+        "PatientName": patient.get("name"),
+        "PatientID": patient.get("number"),
+        "IssuerOfPatientID": patient.get("issuer"),
+        "PatientBirthDate": patient.get("birth_date"),
+        "PatientSex": patient.get("sex"),
+        "AccessionNumber": study.get("accession_number"),
+        "StudyID": study.get("id"),
+        "StudyDate": study.get("date"),
+        "StudyTime": study.get("time"),
+    }
+    return Original(study["uid"], identity.uids, {k: v for k, v in told.items() if v})
 
 
 def _chunks(stored: StoredFile) -> Iterator[bytes]:

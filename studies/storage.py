@@ -24,6 +24,7 @@ CONTENT_TYPES = {
     ".npy": "application/octet-stream",
     ".csv": "text/csv; charset=utf-8",
     ".json": "application/json",
+    ".zip": "application/zip",
 }
 
 

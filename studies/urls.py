@@ -28,6 +28,12 @@ urlpatterns = [
     ),
     path("studies/<public_id:public_id>/", reading.show, name="study"),
     path("studies/<public_id:public_id>/everything.zip", reading.download, name="study_zip"),
+    path("studies/<public_id:public_id>/dicom.zip", reading.objects, name="study_objects"),
+    path(
+        "studies/<public_id:public_id>/dicom-for-archive.zip",
+        reading.objects_for_archive,
+        name="study_objects_for_archive",
+    ),
     path("studies/<public_id:public_id>/series/", reading.series, name="study_series"),
     path("studies/<public_id:public_id>/share/", sharing.share, name="study_share"),
     path(

@@ -24,6 +24,7 @@ class StoredFile(models.Model):
         POSTER = "poster", "First picture of the film"
         DATA = "data", "Data"
         REPORT = "report", "Report"
+        OBJECTS = "objects", "DICOM objects"
 
     public_id = PublicIdField()
     study = models.ForeignKey("studies.Study", on_delete=models.CASCADE, related_name="files")

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,6 +21,9 @@ from studies.forms import SeriesForm
 from studies.models import Result, Series, Share, StoredFile, Study
 from studies.models.studies import Level, State
 from studies.pace import DOUBTS_OF_TIME, pace
+
+#: Shown elsewhere on the page than in the list of files.
+_APART = frozenset({StoredFile.Kind.POSTER, StoredFile.Kind.OBJECTS})
 
 AHA_NAMES = {
     1: _("Basal anterior"),
@@ -133,8 +136,32 @@ def _result_context(result: Result) -> dict[str, Any]:
         "unused": result.report.get("unused") or [],
         "provenance": _provenance(result),
         "protocol": _protocol(result),
-        "files": [stored for stored in files if stored.kind != StoredFile.Kind.POSTER],
+        "files": [stored for stored in files if stored.kind not in _APART],
+        "objects": _objects(files, series),
+        "no_objects": [
+            (_called(one["folder"], series), one["reason"])
+            for one in result.report.get("dicom") or []
+            if "reason" in one
+        ],
     }
+
+
+def _called(folder: str, series: list[dict[str, Any]]) -> str:
+    """What a reader calls the series of a folder."""
+    entry = next((one for one in series if one["folder"] == folder), None)
+    if entry is None:
+        return str(_("The whole study"))
+    repeat = folder.rsplit("_", 1)[-1] if folder.count("_") == 2 else ""
+    name = f"{State(entry['state']).label}, {Level(entry['level']).label.lower()}"
+    return f"{name} ({repeat})" if repeat else name
+
+
+def _objects(files: list[StoredFile], series: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Where the DICOM objects of each slice are to be had, in the order of the report."""
+    order = [entry["folder"] for entry in series]
+    stored = [one for one in files if one.kind == StoredFile.Kind.OBJECTS]
+    stored.sort(key=lambda one: order.index(one.folder) if one.folder in order else len(order))
+    return [{"name": _called(one.folder, series), "file": one} for one in stored]
 
 
 def _grid(
@@ -309,6 +336,35 @@ def _told_by(entry: dict[str, Any]) -> str:
 @require_safe
 def file(request: HttpRequest, public_id: str) -> HttpResponseBase:
     return media.serve(request, public_id)
+
+
+@require_GET
+def objects(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    result = _with_objects(request, public_id, "download")
+    return archive.stream_objects(result, to=person(request))
+
+
+@require_GET
+def objects_for_archive(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """For the trust's own archive: under the original identity, which only the trust may see."""
+    result = _with_objects(request, public_id, "identify")
+    try:
+        known = identity.view(person(request), result.study)
+    except identity.Unreadable:
+        known = None
+    if known is None or "uid" not in known.study:
+        raise Http404
+    return archive.stream_objects(result, to=person(request), identity=known)
+
+
+def _with_objects(request: HttpRequest, public_id: str, verb: access.Verb) -> Result:
+    """The newest result, if it has DICOM objects."""
+    study = access.get_visible_or_404(person(request), public_id)
+    access.require(person(request), verb, study)
+    result = study.results.first()
+    if result is None or not result.files.filter(kind=StoredFile.Kind.OBJECTS).exists():
+        raise Http404
+    return result
 
 
 @require_GET

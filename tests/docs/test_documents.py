@@ -53,11 +53,21 @@ ADDED = {
     "splenic_switch_off", "model_reserve",
     "endo_epi", "ratio", "models", "unit", "spread", "--models", "upslope",
     "mbf_unit", "scanner_maps", "of", "scanner_map", "pixels", "mean", "mean_difference",
+    "dicom", "kind", "files", "sop_class_uid",
 }  # fmt: skip
 OUTPUT_FILES = {
     "mbf.npy", "segmentation.npy", "aha.npy", "corrected.npy", "displacement.npy", "aif.csv",
     "mbf.png", "cine.mp4", "motion.png", "strip.png",
 }  # fmt: skip
+#: By the kind that the report gives them; tests/processing/test_objects.py finds them there.
+OBJECT_FILES = {
+    "corrected": "<state>_<level>/corrected/0001.dcm",
+    "mbf": "<state>_<level>/mbf.dcm",
+    "mbf_x100": "<state>_<level>/mbf_x100.dcm",
+    "mbf_colour": "<state>_<level>/mbf_colour.dcm",
+    "segmentation": "<state>_<level>/segmentation.dcm",
+    "measurements": "measurements.dcm",
+}
 
 
 def text_of(name: str) -> str:
@@ -325,6 +335,12 @@ def test_the_readme_names_every_file_of_a_series():
     part = section("README.md", "## Without the web")
     told = rows(part[part.index("| in the folder") :])
     assert set(told) >= OUTPUT_FILES
+
+
+def test_the_readme_names_every_dicom_object():
+    part = section("README.md", "## Without the web")
+    told = rows(part[part.index("| in the folder `dicom/`") :])
+    assert set(told) >= set(OBJECT_FILES.values())
 
 
 def test_every_key_of_a_protocol_is_explained():

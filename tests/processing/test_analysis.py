@@ -139,7 +139,10 @@ def test_the_seconds_of_a_series_are_its_own(content):
 
 def test_every_series_is_there_in_its_folder(content, analysed):
     assert [series["folder"] for series in content["series"]] == FOLDERS
-    assert sorted(path.name for path in analysed.iterdir()) == sorted([*FOLDERS, "report.json"])
+    there = sorted(path.name for path in analysed.iterdir())
+    assert there == sorted([*FOLDERS, "dicom", "report.json"])
+    named = [name for entry in content["dicom"] for name in entry["files"]]
+    assert all((analysed / name).is_file() for name in named)
     for series in content["series"]:
         assert series["folder"] == f"{series['state']}_{series['level']}"
         assert series["time_source"] == "AcquisitionTime"

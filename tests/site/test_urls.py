@@ -134,6 +134,14 @@ SITE: dict[str, list[Use]] = {
     "studies/<public_id:public_id>/everything.zip": [
         Use("/studies/{study}/everything.zip", TAKERS, verb="study.download"),
     ],
+    "studies/<public_id:public_id>/dicom.zip": [
+        Use("/studies/{study}/dicom.zip", TAKERS, verb="objects.download"),
+    ],
+    "studies/<public_id:public_id>/dicom-for-archive.zip": [
+        Use(
+            "/studies/{study}/dicom-for-archive.zip", OWNERS, verb="objects.download_identified"
+        ),
+    ],
     "studies/<public_id:public_id>/series/": [
         Use("/studies/{study}/series/", OWNERS, verb="study.view"),
         post(
@@ -438,7 +446,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 40 * len(APPROVED)
+    assert asked == 42 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Trust, User
 from accounts.roles import Role
 from processing import protocols, runs
-from studies import sharing, uploads
+from studies import identity, sharing, uploads
 from studies.models import Share, StoredFile, Study
 from tests.people import (
     make_administrator,
@@ -26,6 +26,7 @@ from tests.people import (
 )
 
 UNAPPROVED = frozenset({"pending", "suspended", "refused"})
+_EMPTY_ZIP = b"PK\5\6" + b"\0" * 18
 OWNERS = frozenset({"sender", "colleague"})
 #: Those with a live share who may take the data away, and all who may look.
 TAKERS = OWNERS | {"grantee", "grantee by trust"}
@@ -94,6 +95,7 @@ def _to(user: User, *, by_trust: bool) -> dict[str, object]:
 
 def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     study = make_study(trust, research_permission=True)
+    identity.record(study, [{"patient": {"number": "INV 1"}, "study": {"uid": "1.2"}, "uids": {}}])
     result = make_result(study)
     make_series(study)
     upload = uploads.start(user)
@@ -111,15 +113,28 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "part": part.public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,
+        "objects": store(
+            study,
+            "dicom.zip",
+            "application/zip",
+            _EMPTY_ZIP,
+            result=result,
+            kind=StoredFile.Kind.OBJECTS,
+        ).public_id,
     }
 
 
-def store(study: Study, name: str, content_type: str, **fields: object) -> StoredFile:
-    """A stored file with some bytes of its own."""
-    body = f"{study.public_id} {name}".encode()
+def store(
+    study: Study, name: str, content_type: str, body: bytes = b"", **fields: object
+) -> StoredFile:
+    """A stored file, with some bytes of its own if no others are given."""
+    body = body or f"{study.public_id} {name}".encode()
     stored = StoredFile(
-        study=study, kind=StoredFile.Kind.DATA, folder="stress_mid", name=name, size=len(body),
-        content_type=content_type, sha256=hashlib.sha256(body).hexdigest(), **fields,
+        **{
+            "study": study, "kind": StoredFile.Kind.DATA, "folder": "stress_mid", "name": name,
+            "size": len(body), "content_type": content_type,
+            "sha256": hashlib.sha256(body).hexdigest(), **fields,
+        }
     )  # fmt: skip
     stored.file.save(name, ContentFile(body), save=True)
     return stored

@@ -49,6 +49,13 @@ class Command(BaseCommand):
             "linear, which gives relative numbers, no flow",
         )
 
+        parser.add_argument(
+            "--patient",
+            action="store_true",
+            help="write the patient's name, number and date of birth into the DICOM objects, so "
+            "that an archive files them with the examination",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         bar = _bar if sys.stderr.isatty() else None
         try:
@@ -60,6 +67,7 @@ class Command(BaseCommand):
                 protocol=protocol,
                 models=options["models"],
                 concentration=options["concentration"],
+                name_patient=options["patient"],
                 progress=bar or _silent,
             )
         except (NothingToAnalyse, BadProtocol) as error:

@@ -196,13 +196,14 @@ def _translated(state: _State, sparse: float, *, again: bool = False) -> _State:
     others = np.flatnonzero(~state.references)
     if len(others):
         # Of another contrast: they are laid on the corrected film by their edges.
-        still = motion.warp(moved, _constant(shifts, moved.shape), _whole(moved.shape))
+        field = motion.constant(shifts, moved.shape[1:])
+        still = motion.warp(moved, field, motion.whole(moved))
         usual = motion.edges(still, 1)[numbers].mean(axis=0)
         edges = motion.edges(moved, 1)
         for t in others:
             start = _nearest_shift(usual, edges[t], state.mask, state.spacing_mm)
             shifts[t] = _shift(usual, edges[t], start, state.mask, state.spacing_mm)
-    return state.tried("translation", state.field + _constant(shifts, moved.shape), 1.0)
+    return state.tried("translation", state.field + motion.constant(shifts, moved.shape[1:]), 1.0)
 
 
 def _bent_to_own(state: _State) -> _State:
@@ -260,15 +261,6 @@ def _most_typical(frames: F32, mask: Mask) -> int:
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
     return int(np.median(flat @ flat.T, axis=1).argmax())
-
-
-def _whole(shape: tuple[int, ...]) -> Window:
-    return slice(0, shape[1]), slice(0, shape[2])
-
-
-def _constant(shifts: F32, shape: tuple[int, ...]) -> F32:
-    field = np.broadcast_to(shifts[:, :, None, None], (len(shifts), 2, *shape[1:]))
-    return np.ascontiguousarray(field, dtype=np.float32)
 
 
 def _composed(first: F32, step: F32) -> F32:

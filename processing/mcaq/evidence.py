@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from processing.mcaq.motion import jacobian
+from processing.mcaq.motion import jacobian, squared_mm
 from processing.mcaq.series import (
     LV_BLOOD,
     MYOCARDIUM,
@@ -77,8 +77,7 @@ def strange(
     named = np.zeros(len(dynamic), dtype=np.bool_)
     if len(numbers) < 2 * _COMPONENTS + 2:
         return named
-    rows, cols = np.mgrid[: corrected.shape[1], : corrected.shape[2]]
-    away_mm2 = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
+    away_mm2 = squared_mm(corrected.shape[1:], middle, spacing_mm)
     weight = np.exp(-away_mm2 / (4 * _HEART_MM**2)).ravel()
     film = np.sqrt(np.maximum(corrected[numbers], 0)).reshape(len(numbers), -1) * weight
     alike = (film @ film.T).astype(np.float64)

@@ -70,7 +70,7 @@ def correct(
 
     narrow = heart_weight(shape, middle, spacing_mm, _GRAPH_WINDOW_MM)
     shifts = _graph_shifts(rooted, window, narrow, spacing_mm, references)
-    field = np.broadcast_to(shifts[:, :, None, None], (len(film), 2, *shape)).astype(np.float32)
+    field = constant(shifts, shape)
     stages: list[str] = []
     moved = warp(rooted, field, window)
     now = roughness(moved, weight, references)
@@ -104,6 +104,17 @@ def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:
     return out
 
 
+def whole(film: NDArray[np.floating]) -> tuple[slice, slice]:
+    """The window that is all of a film's (T, rows, cols) picture."""
+    return slice(0, film.shape[1]), slice(0, film.shape[2])
+
+
+def constant(shifts: NDArray[np.floating], shape: tuple[int, ...]) -> F32:
+    """The field (T, 2, *shape) of frames that are shifted as wholes by (T, 2) pixels."""
+    field = np.broadcast_to(shifts[:, :, None, None], (*shifts.shape, *shape))
+    return np.ascontiguousarray(field, dtype=np.float32)
+
+
 def crop(film: F32, window: tuple[slice, slice]) -> F32:
     return np.ascontiguousarray(film[:, window[0], window[1]])
 
@@ -118,9 +129,17 @@ def heart_weight(
 
     width_mm: its standard deviation.
     """
+    away_mm2 = squared_mm(shape, middle, spacing_mm)
+    return np.asarray(np.exp(-away_mm2 / (2 * width_mm**2)), dtype=np.float32)
+
+
+def squared_mm(
+    shape: tuple[int, ...], middle: tuple[float, float], spacing_mm: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Square of each pixel's distance from ``middle``, mm²."""
     rows, cols = np.mgrid[: shape[0], : shape[1]]
-    distance = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
-    return np.asarray(np.exp(-distance / (2 * width_mm**2)), dtype=np.float32)
+    row_mm, col_mm = (rows - middle[0]) * spacing_mm[0], (cols - middle[1]) * spacing_mm[1]
+    return np.asarray(row_mm**2 + col_mm**2)
 
 
 def roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
@@ -144,10 +163,8 @@ def _graph_shifts(
 ) -> F32:
     """One shift (row, column) a frame, (T, 2), at half resolution and then at full."""
     total = np.zeros((len(rooted), 2), dtype=np.float32)
-    shape = weight.shape
     for factor, reach in ((2, _FARTHEST_MM), (1, 6.0)):
-        field = np.broadcast_to(total[:, :, None, None], (len(rooted), 2, *shape))
-        frames = warp(rooted, field.astype(np.float32), window)
+        frames = warp(rooted, constant(total, weight.shape), window)
         features = edges(frames, factor)
         small = weight[::factor, ::factor][: features.shape[1], : features.shape[2]]
         most = round(reach / (factor * max(spacing_mm)))

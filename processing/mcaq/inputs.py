@@ -14,7 +14,7 @@ from processing.mcaq import signal as sr
 from processing.mcaq.gain import Gain, estimate
 from processing.mcaq.heart import bolus_image, find_hearts, usable_frames
 from processing.mcaq.input_function import BloodCurve, InputFunction
-from processing.mcaq.motion import roughness
+from processing.mcaq.motion import constant, roughness, warp, whole
 from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, FloatArray, LabelArray, Series
 
 F32 = NDArray[np.float32]
@@ -154,12 +154,9 @@ def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
     return replace(aif, signal=moved, later_echo=None if later is None else _shifted(later, by))
 
 
-def _shifted(film: FloatArray, by: F64) -> F32:
+def _shifted(film: F32, by: F64) -> F32:
     """Frames (T, r, c) sampled at x + by, ``by`` (T, 2) in pixels."""
-    moved = [
-        ndimage.shift(one, -d, order=1, mode="nearest") for one, d in zip(film, by, strict=True)
-    ]
-    return np.asarray(moved, dtype=np.float32)
+    return warp(film, constant(by, film.shape[1:]), whole(film))
 
 
 def _low_resolution(aif: Series, residue: float) -> InputFunction | None:

@@ -24,7 +24,7 @@ F32 = NDArray[np.float32]
 #: The farthest a frame's heart may lie from another's, mm.
 _FARTHEST_MM = 40.0
 #: What is tried, in this order.
-STAGES = ("translation", "non-rigid")
+_STAGES = ("translation", "non-rigid")
 #: The heart's window in the graph is narrower than elsewhere (standard deviation, mm).
 _GRAPH_WINDOW_MM = 25.0
 _GRID_MM = 36.0
@@ -39,13 +39,15 @@ class Motion:
     """What motion correction found for one film on its crop.
 
     corrected: (T, r, c). displacement: (T, 2, r, c) pixels. matched: (T,), how well each frame
-    agrees with its neighbours in time after correction, 1 being perfectly. stages: those used.
-    roughness: of the film before and after, lower is smoother.
+    agrees with its neighbours in time after correction, 1 being perfectly. tried, stages: the
+    names of what was tried, in that order, and of what was used. roughness: of the film before and
+    after, lower is smoother.
     """
 
     corrected: F32
     displacement: F32
     matched: NDArray[np.float64]
+    tried: tuple[str, ...]
     stages: tuple[str, ...]
     roughness: tuple[float, float]
 
@@ -90,7 +92,7 @@ def correct(
     field = recentre(field, references)
     corrected = warp(film, field, window)
     matched = agreement(corrected, weight, references)
-    return Motion(corrected, field, matched, tuple(stages), (before, now))
+    return Motion(corrected, field, matched, _STAGES, tuple(stages), (before, now))
 
 
 def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:

@@ -315,7 +315,7 @@ def _result(
         dynamic=item.dynamic,
         used=used,
         roughness=item.motion.roughness,
-        tried=motion.STAGES,
+        tried=item.motion.tried,
         stages=item.motion.stages,
     )
     edge = rim.find(

@@ -119,16 +119,17 @@ def _of(
 
 def _aligned(theirs: InputFunction, mine: Calibrated) -> tuple[InputFunction, float]:
     """``theirs`` on my clock, and how well the curves then agree (correlation)."""
-    times, own = mine.times_s, mine.own.mmol_l
-    best, most = 0.0, -1.0
-    for shift in np.arange(-_FARTHEST_S, _FARTHEST_S + 1e-9, _STEP_S):
-        moved = np.interp(times - shift, theirs.times_s, theirs.mmol_l)
-        if moved.std() == 0 or own.std() == 0:
-            continue
-        alike = float(np.corrcoef(moved, own)[0, 1]) - 0.002 * abs(shift)
-        if alike > most:
-            best, most = float(shift), alike
-    return replace(theirs, times_s=theirs.times_s + best), most
+    shifts = np.arange(-_FARTHEST_S, _FARTHEST_S + 1e-9, _STEP_S)
+    moved = np.interp(mine.times_s - shifts[:, None], theirs.times_s, theirs.mmol_l)
+    moved -= moved.mean(axis=1, keepdims=True)
+    own = mine.own.mmol_l - mine.own.mmol_l.mean()
+    power = np.sqrt((moved**2).sum(axis=1) * float(own @ own))
+    seen = power > 0
+    if not seen.any():
+        return theirs, -1.0
+    alike = np.where(seen, moved @ own / np.where(seen, power, 1), -1.0) - 0.002 * np.abs(shifts)
+    best = int(alike.argmax())
+    return replace(theirs, times_s=theirs.times_s + shifts[best]), float(alike[best])
 
 
 def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:

@@ -58,7 +58,8 @@ class _State:
     """A film on its way: rooted (T, rows, cols) on the whole field of view, and the field so far.
 
     field: (T, 2, r, c) on ``box``. inner: the window that is judged, within the box.
-    weight: (r, c) of the window. mask: (r, c) of the box, where the heart is.
+    weight: (r, c) of the window. mask: (r, c) of the box, where the heart is. tried, stages: as in
+    ``Motion``.
     """
 
     rooted: F32
@@ -70,23 +71,30 @@ class _State:
     references: Mask
     field: F32
     roughness: float
+    tried: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
 
     def moved(self) -> F32:
         return motion.warp(self.rooted, self.field, self.box)
 
-    def tried(self, name: str, field: F32, share: float = _BETTER) -> _State:
-        """With ``field`` if the film is smoother by it, else as it was."""
+    def trying(self, name: str, field: F32, share: float = _BETTER) -> _State:
+        """With ``field`` if the film is smoother by it, else with the field that it had."""
         field = motion.without_folds(field)
         now = self._roughness(field)
+        tried = _with(self.tried, name)
         if now >= share * self.roughness:
-            return self
-        stages = self.stages if name in self.stages else (*self.stages, name)
-        return replace(self, field=field, roughness=now, stages=stages)
+            return replace(self, tried=tried)
+        return replace(
+            self, field=field, roughness=now, tried=tried, stages=_with(self.stages, name)
+        )
 
     def _roughness(self, field: F32) -> float:
         moved = motion.warp(self.rooted, field, self.box)[:, self.inner[0], self.inner[1]]
         return motion.roughness(moved, self.weight, self.references)
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return names if name in names else (*names, name)
 
 
 def correct(
@@ -125,7 +133,9 @@ def _corrected(
     field = motion.recentre(np.ascontiguousarray(field), references)
     corrected = motion.warp(film, field, window)
     matched = motion.agreement(corrected, ended.weight, references)
-    return Motion(corrected, field, matched, ended.stages, (begun.roughness, ended.roughness))
+    return Motion(
+        corrected, field, matched, ended.tried, ended.stages, (begun.roughness, ended.roughness)
+    )
 
 
 def _begin(
@@ -167,10 +177,9 @@ def _begin(
 def _two_stages(state: _State) -> _State:
     state = _translated(_translated(state, _SPARSE), _SPARSE, again=True)
     for _ in range(_REFINE_ROUNDS):
-        better = _bent_to_own(state)
-        if better is state:
+        before, state = state, _bent_to_own(state)
+        if state.field is before.field:
             break
-        state = better
     return state
 
 
@@ -196,13 +205,14 @@ def _translated(state: _State, sparse: float, *, again: bool = False) -> _State:
     others = np.flatnonzero(~state.references)
     if len(others):
         # Of another contrast: they are laid on the corrected film by their edges.
-        still = motion.warp(moved, _constant(shifts, moved.shape), _whole(moved.shape))
+        field = motion.constant(shifts, moved.shape[1:])
+        still = motion.warp(moved, field, motion.whole(moved))
         usual = motion.edges(still, 1)[numbers].mean(axis=0)
         edges = motion.edges(moved, 1)
         for t in others:
             start = _nearest_shift(usual, edges[t], state.mask, state.spacing_mm)
             shifts[t] = _shift(usual, edges[t], start, state.mask, state.spacing_mm)
-    return state.tried("translation", state.field + _constant(shifts, moved.shape), 1.0)
+    return state.trying("translation", state.field + motion.constant(shifts, moved.shape[1:]), 1.0)
 
 
 def _bent_to_own(state: _State) -> _State:
@@ -219,17 +229,16 @@ def _bent_to_own(state: _State) -> _State:
     for t, target in zip(tame, told.reshape(moved[tame].shape), strict=True):
         step = _bend(target, moved[t], state.mask, state.spacing_mm, _FINE_GRID_MM, alike=True)
         field[t] = _composed(field[t], step)
-    return state.tried("non-rigid", field)
+    return state.trying("non-rigid", field)
 
 
 # --- Hamy 2014 ----------------------------------------------------------------------------------
 def _ladder(state: _State) -> _State:
     state = _translated(_translated(state, _RUNGS[0]), _RUNGS[0], again=True)
     for sparse in _RUNGS:
-        better = _bent_to_usual(state, sparse)
-        if better is state:
+        before, state = state, _bent_to_usual(state, sparse)
+        if state.field is before.field:
             break
-        state = better
     return state
 
 
@@ -241,7 +250,7 @@ def _bent_to_usual(state: _State, sparse: float) -> _State:
     for t, frame in zip(np.flatnonzero(state.references), plain, strict=True):
         step = _bend(usual, frame, state.mask, state.spacing_mm, _COARSE_GRID_MM, alike=False)
         field[t] = _composed(field[t], step)
-    return state.tried(f"rung {sparse:g}", field)
+    return state.trying(f"rung {sparse:g}", field)
 
 
 # --- parts --------------------------------------------------------------------------------------
@@ -260,15 +269,6 @@ def _most_typical(frames: F32, mask: Mask) -> int:
     flat -= flat.mean(axis=1, keepdims=True)
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-9
     return int(np.median(flat @ flat.T, axis=1).argmax())
-
-
-def _whole(shape: tuple[int, ...]) -> Window:
-    return slice(0, shape[1]), slice(0, shape[2])
-
-
-def _constant(shifts: F32, shape: tuple[int, ...]) -> F32:
-    field = np.broadcast_to(shifts[:, :, None, None], (len(shifts), 2, *shape[1:]))
-    return np.ascontiguousarray(field, dtype=np.float32)
 
 
 def _composed(first: F32, step: F32) -> F32:

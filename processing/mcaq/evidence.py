@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import linalg, ndimage
 
-from processing.mcaq.motion import jacobian
+from processing.mcaq.motion import jacobian, squared_mm
 from processing.mcaq.series import (
     LV_BLOOD,
     MYOCARDIUM,
@@ -77,8 +77,7 @@ def strange(
     named = np.zeros(len(dynamic), dtype=np.bool_)
     if len(numbers) < 2 * _COMPONENTS + 2:
         return named
-    rows, cols = np.mgrid[: corrected.shape[1], : corrected.shape[2]]
-    away_mm2 = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
+    away_mm2 = squared_mm(corrected.shape[1:], middle, spacing_mm)
     weight = np.exp(-away_mm2 / (4 * _HEART_MM**2)).ravel()
     film = np.sqrt(np.maximum(corrected[numbers], 0)).reshape(len(numbers), -1) * weight
     alike = (film @ film.T).astype(np.float64)
@@ -95,8 +94,8 @@ def _left_over(alike: F64, n: int) -> float:
     centred = gram - rows[:, None] - rows[None] + rows.mean()
     offset = with_it - with_it.mean() - rows + rows.mean()
     energy = alike[n, n] - 2 * with_it.mean() + rows.mean()
-    values, vectors = np.linalg.eigh(centred)
-    values, vectors = values[-_COMPONENTS:], vectors[:, -_COMPONENTS:]
+    largest = (len(others) - _COMPONENTS, len(others) - 1)
+    values, vectors = linalg.eigh(centred, subset_by_index=largest)
     told = ((vectors.T @ offset) ** 2 / np.maximum(values, 1e-12 * values[-1] + 1e-30)).sum()
     return float(max(energy - told, 0.0))
 
@@ -151,7 +150,7 @@ def folds(field: FloatArray, heart: Mask) -> int:
     A map folds where the determinant of its derivative is not above zero: two places of the
     corrected picture then show the same tissue, which no heart can do.
     """
-    return sum(int((jacobian(one.astype(np.float32))[heart] <= 0).sum()) for one in field)
+    return int((jacobian(field.astype(np.float32))[:, heart] <= 0).sum())
 
 
 def blood_pools(

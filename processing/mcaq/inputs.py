@@ -14,7 +14,7 @@ from processing.mcaq import signal as sr
 from processing.mcaq.gain import Gain, estimate
 from processing.mcaq.heart import bolus_image, find_hearts, usable_frames
 from processing.mcaq.input_function import BloodCurve, InputFunction
-from processing.mcaq.motion import roughness
+from processing.mcaq.motion import constant, roughness, warp, whole
 from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, FloatArray, LabelArray, Series
 
 F32 = NDArray[np.float32]
@@ -119,16 +119,17 @@ def _of(
 
 def _aligned(theirs: InputFunction, mine: Calibrated) -> tuple[InputFunction, float]:
     """``theirs`` on my clock, and how well the curves then agree (correlation)."""
-    times, own = mine.times_s, mine.own.mmol_l
-    best, most = 0.0, -1.0
-    for shift in np.arange(-_FARTHEST_S, _FARTHEST_S + 1e-9, _STEP_S):
-        moved = np.interp(times - shift, theirs.times_s, theirs.mmol_l)
-        if moved.std() == 0 or own.std() == 0:
-            continue
-        alike = float(np.corrcoef(moved, own)[0, 1]) - 0.002 * abs(shift)
-        if alike > most:
-            best, most = float(shift), alike
-    return replace(theirs, times_s=theirs.times_s + best), most
+    shifts = np.arange(-_FARTHEST_S, _FARTHEST_S + 1e-9, _STEP_S)
+    moved = np.interp(mine.times_s - shifts[:, None], theirs.times_s, theirs.mmol_l)
+    moved -= moved.mean(axis=1, keepdims=True)
+    own = mine.own.mmol_l - mine.own.mmol_l.mean()
+    power = np.sqrt((moved**2).sum(axis=1) * float(own @ own))
+    seen = power > 0
+    if not seen.any():
+        return theirs, -1.0
+    alike = np.where(seen, moved @ own / np.where(seen, power, 1), -1.0) - 0.002 * np.abs(shifts)
+    best = int(alike.argmax())
+    return replace(theirs, times_s=theirs.times_s + shifts[best]), float(alike[best])
 
 
 def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
@@ -154,12 +155,9 @@ def carried(aif: Series, times_s: FloatArray, moved_mm: F64) -> Series:
     return replace(aif, signal=moved, later_echo=None if later is None else _shifted(later, by))
 
 
-def _shifted(film: FloatArray, by: F64) -> F32:
+def _shifted(film: F32, by: F64) -> F32:
     """Frames (T, r, c) sampled at x + by, ``by`` (T, 2) in pixels."""
-    moved = [
-        ndimage.shift(one, -d, order=1, mode="nearest") for one, d in zip(film, by, strict=True)
-    ]
-    return np.asarray(moved, dtype=np.float32)
+    return warp(film, constant(by, film.shape[1:]), whole(film))
 
 
 def _low_resolution(aif: Series, residue: float) -> InputFunction | None:

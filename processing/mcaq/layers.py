@@ -28,16 +28,28 @@ def endo_epi(
     runs half-way between cavity and outside. Flow of pixels leans towards that of its segment, so
     true differences are larger than these.
     """
+    depth = wall_depth(labels)
+    if depth is None:
+        return {n: LayerRatio(None, "The heart muscle does not close round the cavity.")
+                for n in numbers}  # fmt: skip
+    inner, outer = depth
+    return {number: _of_segment(mbf, aha == number, inner, outer) for number in numbers}
+
+
+def wall_depth(labels: LabelArray) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """How deep each pixel of (r, c) lies in the wall, from the cavity and from outside, pixels.
+
+    ``None`` where the wall does not close round a cavity.
+    """
     wall = labels == MYOCARDIUM
     filled = np.asarray(ndimage.binary_fill_holes(wall))
     cavity = filled & ~wall
     if not cavity.any() or filled.all():
-        return {n: LayerRatio(None, "The heart muscle does not close round the cavity.")
-                for n in numbers}  # fmt: skip
+        return None
     # From pixel centre to the first centre beyond the wall; the wall ends half a pixel before.
     inner = np.asarray(ndimage.distance_transform_edt(~cavity)) - 0.5
     outer = np.asarray(ndimage.distance_transform_edt(filled)) - 0.5
-    return {number: _of_segment(mbf, aha == number, inner, outer) for number in numbers}
+    return inner, outer
 
 
 def _of_segment(

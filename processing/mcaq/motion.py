@@ -20,11 +20,12 @@ from scipy.interpolate import BSpline
 from processing.mcaq.rpca import pca_references, robust_pca
 
 F32 = NDArray[np.float32]
+C64 = NDArray[np.complex64]
 
 #: The farthest a frame's heart may lie from another's, mm.
 _FARTHEST_MM = 40.0
 #: What is tried, in this order.
-STAGES = ("translation", "non-rigid")
+_STAGES = ("translation", "non-rigid")
 #: The heart's window in the graph is narrower than elsewhere (standard deviation, mm).
 _GRAPH_WINDOW_MM = 25.0
 _GRID_MM = 36.0
@@ -39,13 +40,15 @@ class Motion:
     """What motion correction found for one film on its crop.
 
     corrected: (T, r, c). displacement: (T, 2, r, c) pixels. matched: (T,), how well each frame
-    agrees with its neighbours in time after correction, 1 being perfectly. stages: those used.
-    roughness: of the film before and after, lower is smoother.
+    agrees with its neighbours in time after correction, 1 being perfectly. tried, stages: the
+    names of what was tried, in that order, and of what was used. roughness: of the film before and
+    after, lower is smoother.
     """
 
     corrected: F32
     displacement: F32
     matched: NDArray[np.float64]
+    tried: tuple[str, ...]
     stages: tuple[str, ...]
     roughness: tuple[float, float]
 
@@ -70,7 +73,7 @@ def correct(
 
     narrow = heart_weight(shape, middle, spacing_mm, _GRAPH_WINDOW_MM)
     shifts = _graph_shifts(rooted, window, narrow, spacing_mm, references)
-    field = np.broadcast_to(shifts[:, :, None, None], (len(film), 2, *shape)).astype(np.float32)
+    field = constant(shifts, shape)
     stages: list[str] = []
     moved = warp(rooted, field, window)
     now = roughness(moved, weight, references)
@@ -90,7 +93,7 @@ def correct(
     field = recentre(field, references)
     corrected = warp(film, field, window)
     matched = agreement(corrected, weight, references)
-    return Motion(corrected, field, matched, tuple(stages), (before, now))
+    return Motion(corrected, field, matched, _STAGES, tuple(stages), (before, now))
 
 
 def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:
@@ -102,6 +105,17 @@ def warp(film: F32, field: F32, window: tuple[slice, slice]) -> F32:
             frame, (rows + field[t, 0], cols + field[t, 1]), out[t], order=1, mode="nearest"
         )
     return out
+
+
+def whole(film: NDArray[np.floating]) -> tuple[slice, slice]:
+    """The window that is all of a film's (T, rows, cols) picture."""
+    return slice(0, film.shape[1]), slice(0, film.shape[2])
+
+
+def constant(shifts: NDArray[np.floating], shape: tuple[int, ...]) -> F32:
+    """The field (T, 2, *shape) of frames that are shifted as wholes by (T, 2) pixels."""
+    field = np.broadcast_to(shifts[:, :, None, None], (*shifts.shape, *shape))
+    return np.ascontiguousarray(field, dtype=np.float32)
 
 
 def crop(film: F32, window: tuple[slice, slice]) -> F32:
@@ -118,9 +132,17 @@ def heart_weight(
 
     width_mm: its standard deviation.
     """
+    away_mm2 = squared_mm(shape, middle, spacing_mm)
+    return np.asarray(np.exp(-away_mm2 / (2 * width_mm**2)), dtype=np.float32)
+
+
+def squared_mm(
+    shape: tuple[int, ...], middle: tuple[float, float], spacing_mm: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Square of each pixel's distance from ``middle``, mm²."""
     rows, cols = np.mgrid[: shape[0], : shape[1]]
-    distance = ((rows - middle[0]) * spacing_mm[0]) ** 2 + ((cols - middle[1]) * spacing_mm[1]) ** 2
-    return np.asarray(np.exp(-distance / (2 * width_mm**2)), dtype=np.float32)
+    row_mm, col_mm = (rows - middle[0]) * spacing_mm[0], (cols - middle[1]) * spacing_mm[1]
+    return np.asarray(row_mm**2 + col_mm**2)
 
 
 def roughness(film: F32, weight: F32, references: NDArray[np.bool_]) -> float:
@@ -144,10 +166,12 @@ def _graph_shifts(
 ) -> F32:
     """One shift (row, column) a frame, (T, 2), at half resolution and then at full."""
     total = np.zeros((len(rooted), 2), dtype=np.float32)
-    shape = weight.shape
     for factor, reach in ((2, _FARTHEST_MM), (1, 6.0)):
-        field = np.broadcast_to(total[:, :, None, None], (len(rooted), 2, *shape))
-        frames = warp(rooted, field.astype(np.float32), window)
+        # At first nothing is moved: the film itself, without sampling it.
+        still = not total.any()
+        frames = (
+            crop(rooted, window) if still else warp(rooted, constant(total, weight.shape), window)
+        )
         features = edges(frames, factor)
         small = weight[::factor, ::factor][: features.shape[1], : features.shape[2]]
         most = round(reach / (factor * max(spacing_mm)))
@@ -186,27 +210,57 @@ def _pair_shifts(
     mean = (features * w).sum(axis=(1, 2), keepdims=True)
     windowed = (features - mean) * w
     energy = ((features - mean) ** 2 * w).sum(axis=(1, 2))
-    target = np.fft.rfft2(features, size)
-    squares = np.fft.rfft2(features**2, size)
     window_f = np.conj(np.fft.rfft2(w, size))
     template = np.conj(np.fft.rfft2(windowed, size))
-    local_mean = np.fft.irfft2(target * window_f, size)
-    local_square = np.fft.irfft2(squares * window_f, size)
-    spread = np.sqrt(np.maximum(local_square - local_mean**2, 1e-9))
+    target, squares = _columns_first(features, size), _columns_first(features**2, size)
     reach = np.r_[0 : most + 1, -most:0]
-    rows_in, cols_in = reach % size[0], reach % size[1]
-    spread = spread[:, rows_in][:, :, cols_in]
+    back = _back_by_row(size[0], reach), _back_by_column(size[1], reach)
+    local_mean, local_square = (
+        _correlated(window_f, target, back),
+        _correlated(window_f, squares, back),
+    )
+    spread = np.sqrt(np.maximum(local_square - local_mean**2, 1e-9))
     shift = np.zeros((count, count, 2))
     score = np.zeros((count, count))
     for i in range(count):
-        correlation = np.fft.irfft2(template[i] * target, size)[:, rows_in][:, :, cols_in]
-        correlation = correlation / (spread * np.sqrt(energy[i] + 1e-12))
+        correlation = _correlated(template[i], target, back) / (spread * np.sqrt(energy[i] + 1e-12))
         best = correlation.reshape(count, -1).argmax(axis=1)
         at_row, at_col = np.unravel_index(best, correlation.shape[1:])
         score[i] = correlation[np.arange(count), at_row, at_col]
         shift[i, :, 0] = reach[at_row] + _parabola(correlation, at_row, at_col, axis=0)
         shift[i, :, 1] = reach[at_col] + _parabola(correlation, at_row, at_col, axis=1)
     return shift, np.clip(score, 0, 1)
+
+
+def _columns_first(film: F32, size: tuple[int, int]) -> C64:
+    """Transforms of frames (T, r, c) on a grid of ``size``, as (columns, rows, T)."""
+    return np.ascontiguousarray(np.fft.rfft2(film, size).transpose(2, 1, 0))
+
+
+def _back_by_row(size: int, reach: NDArray[np.intp]) -> C64:
+    """(reach, rows) by which a transform is carried back to the shifts in reach.
+
+    These are few, so two small matrices cost less than an inverse FFT that tells all shifts.
+    """
+    turns = np.outer(reach, np.arange(size)) / size
+    return np.asarray(np.exp(2j * np.pi * turns) / size, dtype=np.complex64)
+
+
+def _back_by_column(size: int, reach: NDArray[np.intp]) -> F32:
+    """(2 × columns, reach), for the real parts and for the imaginary ones of half a transform."""
+    column = np.arange(size // 2 + 1)
+    # Every column but the first and that of half the size stands for its mirror image too.
+    twice = np.where((column == 0) | (2 * column == size), 1, 2) / size
+    turns = 2 * np.pi * np.outer(column, reach) / size
+    both = np.concatenate([np.cos(turns), -np.sin(turns)]) * np.tile(twice, 2)[:, None]
+    return np.asarray(both, dtype=np.float32)
+
+
+def _correlated(template: C64, target: C64, back: tuple[C64, F32]) -> F32:
+    """Of one template's transform (rows, columns) with those of frames, (T, reach, reach)."""
+    by_row = (back[0][None] * template.T[:, None]) @ target
+    by_row = by_row.transpose(2, 1, 0)
+    return np.concatenate([by_row.real, by_row.imag], axis=2) @ back[1]
 
 
 def _good_size(n: int) -> int:
@@ -319,30 +373,39 @@ def _references(moved: F32, references: NDArray[np.bool_], *, first: bool) -> F3
 def _gauss_newton(moved: F32, target: F32, weight: F32, basis_rows: F32, basis_cols: F32) -> F32:
     """One damped step for all frames: the smooth field that best explains target − moved."""
     thin = 2 if min(moved.shape[1:]) >= 48 else 1
-    grad_row = np.gradient(target, axis=1)[:, ::thin, ::thin]
-    grad_col = np.gradient(target, axis=2)[:, ::thin, ::thin]
+    slopes = [np.gradient(target, axis=axis)[:, ::thin, ::thin] for axis in (1, 2)]
     residual = (target - moved)[:, ::thin, ::thin]
     rows, cols = basis_rows[::thin], basis_cols[::thin]
-    w = weight[::thin, ::thin]
-    splines = rows.shape[1] * cols.shape[1]
-    tensor = np.einsum("ik,jl->ijkl", rows, cols).reshape(-1, splines)
-    smoothness = _bending(rows.shape[1], cols.shape[1])
-    field = np.empty((len(moved), 2, *moved.shape[1:]), dtype=np.float32)
-    for t in range(len(moved)):
-        scale = 1.5 * float(np.median(np.abs(residual[t]))) + 1e-6
-        robust = (w / (1 + (residual[t] / scale) ** 2)).ravel()[:, None]
-        jacobian = np.concatenate(
-            [tensor * grad_row[t].reshape(-1, 1), tensor * grad_col[t].reshape(-1, 1)], axis=1
-        )
-        normal = jacobian.T @ (robust * jacobian)
-        right = jacobian.T @ (robust[:, 0] * residual[t].ravel())
-        usual = float(np.trace(normal)) / len(normal) + 1e-9
-        damping = np.kron(np.eye(2, dtype=np.float32), smoothness) * (0.35 * usual)
-        damping += np.eye(len(normal), dtype=np.float32) * (0.02 * usual)
-        solution = np.linalg.solve(normal + damping, right).reshape(2, rows.shape[1], -1)
-        for axis in (0, 1):
-            field[t, axis] = basis_rows @ solution[axis] @ basis_cols.T
-    return np.clip(field, -4, 4)
+    scale = 1.5 * np.median(np.abs(residual), axis=(1, 2), keepdims=True) + 1e-6
+    robust = weight[::thin, ::thin] / (1 + (residual / scale) ** 2)
+    count, splines = len(moved), rows.shape[1] * cols.shape[1]
+    normal = np.empty((count, 2, splines, 2, splines), dtype=np.float32)
+    right = np.empty((count, 2, splines), dtype=np.float32)
+    for one in (0, 1):
+        weighted = robust * slopes[one]
+        right[:, one] = (rows.T @ (weighted * residual) @ cols).reshape(count, splines)
+        for other in range(one, 2):
+            products = _of_pairs(weighted * slopes[other], rows, cols)
+            normal[:, one, :, other] = normal[:, other, :, one] = products
+    normal = normal.reshape(count, 2 * splines, 2 * splines)
+    usual = np.trace(normal, axis1=1, axis2=2)[:, None, None] / (2 * splines) + np.float32(1e-9)
+    stiff = np.kron(np.eye(2, dtype=np.float32), _bending(rows.shape[1], cols.shape[1]))
+    normal += (0.35 * stiff + 0.02 * np.eye(2 * splines, dtype=np.float32)) * usual
+    solution = np.linalg.solve(normal, right.reshape(count, -1, 1))
+    solution = solution.reshape(count, 2, rows.shape[1], cols.shape[1])
+    return np.asarray(np.clip(basis_rows @ solution @ basis_cols.T, -4, 4), dtype=np.float32)
+
+
+def _of_pairs(film: F32, rows: F32, cols: F32) -> F32:
+    """Products of any two splines of the grid, weighted by each frame (T, r, c) and summed over
+    its pixels: (T, splines, splines). First along the rows, then along the columns.
+    """
+    down = (rows[:, :, None] * rows[:, None]).reshape(len(rows), -1)
+    across = (cols[:, :, None] * cols[:, None]).reshape(len(cols), -1)
+    summed = down.T @ film @ across
+    high, wide = rows.shape[1], cols.shape[1]
+    pairs = summed.reshape(-1, high, high, wide, wide).transpose(0, 1, 3, 2, 4)
+    return np.asarray(pairs.reshape(-1, high * wide, high * wide))
 
 
 def _bending(rows: int, cols: int) -> F32:
@@ -358,19 +421,20 @@ def _bending(rows: int, cols: int) -> F32:
 
 def without_folds(field: F32, least: float = 0.3) -> F32:
     """Flatten the bending part of frames whose map would nearly fold."""
-    for t in range(len(field)):
-        mean = field[t].mean(axis=(1, 2), keepdims=True)
-        for _ in range(6):
-            if jacobian(field[t]).min() >= least:
-                break
-            field[t] = mean + 0.7 * (field[t] - mean)
+    mean = field.mean(axis=(2, 3), keepdims=True)
+    near = np.arange(len(field))
+    for _ in range(6):
+        near = near[jacobian(field[near]).min(axis=(1, 2)) < least]
+        if not len(near):
+            break
+        field[near] = mean[near] + 0.7 * (field[near] - mean[near])
     return field
 
 
 def jacobian(field: F32) -> F32:
-    """Determinant of x ↦ x + d(x) for one frame's field (2, r, c); below zero the map folds."""
-    row_row, row_col = np.gradient(field[0])
-    col_row, col_col = np.gradient(field[1])
+    """Determinant (…, r, c) of x ↦ x + d(x) for fields (…, 2, r, c); below zero the map folds."""
+    row_row, row_col = np.gradient(field[..., 0, :, :], axis=(-2, -1))
+    col_row, col_col = np.gradient(field[..., 1, :, :], axis=(-2, -1))
     return np.asarray((1 + row_row) * (1 + col_col) - row_col * col_row, dtype=np.float32)
 
 

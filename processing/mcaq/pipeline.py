@@ -277,8 +277,7 @@ def _moved_mm(item: _Work) -> NDArray[np.float64]:
     """How far each frame's heart was moved, (T, 2) mm, row then column."""
     assert item.motion is not None and item.anatomy is not None  # noqa: S101, PT018
     heart = np.isin(item.anatomy.labels, (MYOCARDIUM, LV_BLOOD))
-    pixels = item.motion.displacement[:, :, heart].mean(axis=2)
-    return np.asarray(pixels * np.asarray(item.series.pixel_spacing_mm), dtype=np.float64)
+    return evidence.displacement_of(item.motion.displacement, heart, item.series.pixel_spacing_mm)
 
 
 def _calibrated(item: _Work) -> inputs.Calibrated:
@@ -316,7 +315,7 @@ def _result(
         dynamic=item.dynamic,
         used=used,
         roughness=item.motion.roughness,
-        tried=motion.STAGES,
+        tried=item.motion.tried,
         stages=item.motion.stages,
     )
     edge = rim.find(

@@ -139,6 +139,9 @@ def stages_sentence(stages: Sequence[tuple[str, bool]]) -> str:
 _STAGE_WORDS = {
     "translation": "shifting each frame",
     "non-rigid": "bending each frame (non-rigid)",
+    "rung 1.5": "bending each frame (non-rigid, first rung)",
+    "rung 1": "bending it further (second rung)",
+    "rung 0.7": "bending it further (third rung)",
 }
 
 

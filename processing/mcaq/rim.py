@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.optimize import nnls
 
-from processing.mcaq.series import LV_BLOOD, MYOCARDIUM, Flag, LabelArray
+from processing.mcaq.layers import wall_depth
+from processing.mcaq.series import LV_BLOOD, Flag, LabelArray
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -56,11 +57,9 @@ def find(
     """corrected: (T, r, c) scanner units; times_s, aif_mmol_l, used: (T,)."""
     film, times = corrected[used].astype(np.float64), times_s[used]
     arterial = np.maximum(np.nan_to_num(aif_mmol_l[used]), 0)
-    wall = labels == MYOCARDIUM
-    filled = np.asarray(ndimage.binary_fill_holes(wall))
-    cavity = filled & ~wall
+    depth = wall_depth(labels)
     pool = ndimage.binary_erosion(labels == LV_BLOOD, iterations=2)
-    if arterial.max() <= 0 or not pool.any() or filled.all():
+    if arterial.max() <= 0 or not pool.any() or depth is None:
         return Rim((), ())
     foot = int(np.flatnonzero(arterial > 0.1 * arterial.max())[0])
     before = slice(max(1, foot - _BEFORE_FRAMES), max(foot, 2))
@@ -70,8 +69,7 @@ def find(
         return Rim((), ())
     above = film - film[before].mean(axis=0)
     parts = _parts(times, arterial, above[:, pool].mean(axis=1))[seen]
-    inner = np.asarray(ndimage.distance_transform_edt(~cavity)) - 0.5
-    outer = np.asarray(ndimage.distance_transform_edt(filled)) - 0.5
+    inner, outer = depth
 
     def fit(where: Mask) -> tuple[float, float] | None:
         if where.sum() < _FEWEST:

@@ -31,11 +31,14 @@ def robust_pca(
     sparse = np.zeros_like(matrix)
     total = np.linalg.norm(matrix)
     for _ in range(most_rounds):
-        low_rank = _threshold_singular_values(matrix - sparse + multiplier / mu, 1 / mu)
-        rest = matrix - low_rank + multiplier / mu
-        sparse = np.sign(rest) * np.maximum(np.abs(rest) - weight / mu, 0)
-        gap = matrix - low_rank - sparse
-        multiplier += mu * gap
+        told = matrix + multiplier / mu
+        low_rank = _threshold_singular_values(told - sparse, 1 / mu)
+        told -= low_rank
+        # What lies within the threshold is rest, what lies beyond it sparse.
+        rest = np.clip(told, -weight / mu, weight / mu)
+        sparse = told - rest
+        gap = rest - multiplier / mu
+        multiplier = mu * rest
         mu *= growth
         if np.linalg.norm(gap) < tolerance * total:
             break

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy.interpolate import griddata
 
+from scripts import tied
 from scripts.bench import peer_program
 
 F32 = NDArray[np.float32]
@@ -129,7 +131,7 @@ def _by_mia(command: str, film: Film, limit_s: float) -> Held:
             told.append("</frame>")
         (work / "in.set").write_text("".join([*told, "</workset>"]))
         begun = time.perf_counter()
-        _run([command, "-i", "in.set", "-o", "out.set", "-r", "reg"], limit_s, work)
+        run([command, "-i", "in.set", "-o", "out.set", "-r", "reg"], limit_s, work)
         seconds = time.perf_counter() - begun
         found = re.findall(r'<point x="([^"]+)" y="([^"]+)"', (work / "out.set").read_text())
     places = np.array(found, dtype=np.float64)[:, ::-1].reshape(count, len(marks), 2)
@@ -151,11 +153,12 @@ def from_marks(marks: F64, places: F64, shape: tuple[int, int]) -> F64:
     return moved
 
 
-def _run(command: list[str], limit_s: float, work: Path) -> None:
+def run(command: list[str], limit_s: float, work: Path) -> None:
+    """Run a peer in the folder ``work``; it ends with the bench. Raises Missing."""
     try:
         done = subprocess.run(
-            command, cwd=work, timeout=limit_s, check=False, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-I", tied.__file__, *command], cwd=work, timeout=limit_s,
+            check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise Missing(_stopped(limit_s)) from error
@@ -174,7 +177,7 @@ def by_program(name: str, python: str, limit_s: float, given: dict[str, Any]) ->
         work = Path(folder)
         np.savez(work / "in.npz", **given)
         program = str(Path(peer_program.__file__).resolve())
-        _run([python, program, name, "in.npz", "out.npz"], limit_s, work)
+        run([python, program, name, "in.npz", "out.npz"], limit_s, work)
         with np.load(work / "out.npz") as made:
             return dict(made)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from processing.mcaq import classic, pipeline
+from processing.mcaq import classic, pipeline, quality
 from processing.mcaq.engine import Mcaq, McaqClassic, McaqClassicRddr
 from processing.mcaq.phantom import make_study
 from processing.mcaq.series import LV_BLOOD, MYOCARDIUM
@@ -145,11 +145,29 @@ def test_a_film_that_is_still_and_constant_is_left_alone(way):
 
 def test_engines_differ_in_how_the_heart_is_held_still_and_say_their_names():
     study = make_study(206, states=("stress",), levels=("mid",), rows=96, cols=80, frames=24)
-    stages = {}
+    stages, told = {}, {}
     for engine in (Mcaq(), McaqClassic(), McaqClassicRddr()):
         result = engine.analyse(study.series, {}, lambda *_: None)
         assert [one.uid for one in result.series] == [study.series[0].uid]
         stages[engine.name] = result.series[0].parameters["motion_stages"]
+        told[engine.name] = result.series[0].motion.stages
     assert list(stages) == ["mcaq", "mcaq-classic", "mcaq-classic-rddr"]
     assert all(used for used in stages.values())
+    # What was tried is told of each by its own stages, and in words.
+    for name, used in stages.items():
+        assert [stage for stage, helped in told[name] if helped] == used
+    rungs = [stage for stage, _ in told["mcaq-classic-rddr"]]
+    assert rungs == ["translation", "rung 1.5", "rung 1", "rung 0.7"][: len(rungs)]
+    assert len(rungs) > 1
+    assert [stage for stage, _ in told["mcaq-classic"]] == ["translation", "non-rigid"]
     assert pipeline.ENGINE_NAME == "mcaq"
+
+
+def test_all_rungs_have_words_and_one_that_did_not_help_is_said():
+    found = corrected(classic.correct_by_ladder)
+    assert set(found.stages) <= set(found.tried)
+    assert len(found.tried) - len(found.stages) <= 1
+    every = tuple((f"rung {sparse:g}", sparse > 1) for sparse in (1.5, 1.0, 0.7))
+    sentence = quality.stages_sentence((("translation", True), *every))
+    assert not any(name in sentence for name, _ in every)
+    assert "(third rung) did not make it steadier and were left out" in sentence

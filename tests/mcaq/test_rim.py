@@ -78,3 +78,13 @@ def test_a_film_without_contrast_claims_nothing():
     assert nothing == rim.Rim((), ())
     late = rim.find(film[12:], TIMES[12:], AIF[12:], labels, aha, used[12:], NUMBERS)
     assert late == rim.Rim((), ())
+
+
+def test_a_wall_that_is_open_has_no_inner_edge():
+    film, labels, aha = scene(ringing=0.06)
+    # The muscle below is not drawn, so depth under the inner edge means nothing.
+    lost = (labels == 1) & (np.indices(labels.shape)[0] > 30)
+    labels[lost], aha[lost] = 0, 0
+    used = np.ones(len(TIMES), dtype=bool)
+    assert found(ringing=0.06).dark == (7,)
+    assert rim.find(film, TIMES, AIF, labels, aha, used, NUMBERS) == rim.Rim((), ())

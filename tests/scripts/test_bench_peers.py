@@ -1,5 +1,6 @@
 """The engine beside public programs: what of it can be told without them."""
 
+import subprocess
 import sys
 from math import isnan
 from pathlib import Path
@@ -12,6 +13,9 @@ from processing.mcaq.phantom import make_study
 from scripts.bench import __main__ as bench
 from scripts.bench import peer_program, peer_ways, peers
 from scripts.bench.table import Figure, lines
+from scripts.steps import CHECKOUT
+from tests.scripts.test_processes import is_gone
+from tests.waiting import wait_for
 
 _LIMIT_S = 60.0
 #: Row and column, px.
@@ -78,6 +82,31 @@ def test_a_program_that_fails_tells_its_last_word(monkeypatch: pytest.MonkeyPatc
     given = {"times_s": np.arange(3.0), "blood": np.ones(3), "tissue": np.ones((2, 3))}
     with pytest.raises(peer_ways.Missing, match=r"failed: .*dcmri"):
         peer_ways.by_program("dcmri", sys.executable, _LIMIT_S, given)
+
+
+_BENCH = """
+import sys
+from pathlib import Path
+from scripts.bench import peer_ways
+peer_ways.run([sys.executable, "-c", sys.argv[2]], 60.0, Path(sys.argv[1]))
+"""
+_PEER = """
+import os, signal
+from pathlib import Path
+Path("pid").write_text(str(os.getpid()))
+signal.pause()
+"""
+
+
+def test_a_peer_ends_with_the_bench(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _BENCH, str(tmp_path), _PEER]
+    with subprocess.Popen(command, cwd=CHECKOUT) as running:
+        told = tmp_path / "pid"
+        wait_for(lambda: told.exists() and told.read_text(), "the peer to begin")
+        peer = int(told.read_text())
+        assert not is_gone(peer)
+        running.terminate()
+    wait_for(lambda: is_gone(peer), "the peer to end with the bench")
 
 
 @pytest.fixture(scope="module")

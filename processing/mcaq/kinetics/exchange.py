@@ -62,6 +62,11 @@ MOST_SPILL = 0.6
 NOT_LESS = 0.01
 #: Weights are flattened until at least so many curves of the dictionary share a pixel.
 _FEWEST_SHARERS = 6.0
+#: Pixels that are weighted at once: so many that their scores stay in the processor's cache.
+_AT_ONCE = 64
+#: Logarithm of the least weight: squares of lesser ones are no normal numbers any more, slow to
+#: compute with, and thousands of them weigh nothing.
+_FAINTEST = np.float32(-40.0)
 
 
 class Model:
@@ -120,9 +125,19 @@ class Model:
         place = np.clip(at / _STEP_S, 0, fine.shape[1] - 1.001)
         low = place.astype(np.intp)
         share = place - low
-        rows = np.arange(len(fine))[:, None]
-        moved = fine[rows, low] * (1 - share) + fine[rows, low + 1] * share
+        flat = low + fine.shape[1] * np.arange(len(fine))[:, None]
+        moved = fine.take(flat) * (1 - share) + fine.take(flat + 1) * share
         return np.asarray(np.where(at < 0, 0.0, moved))
+
+    def all_delayed(self, fine: F32, delay_s: float) -> F32:
+        """Fine curves (N, …), all at the frames' times less one delay."""
+        at = self.times_s - delay_s
+        place = np.clip(at / _STEP_S, 0, fine.shape[1] - 1.001)
+        low = place.astype(np.intp)
+        share = (place - low).astype(np.float32)
+        moved = np.take(fine, low, axis=1) * (1 - share) + np.take(fine, low + 1, axis=1) * share
+        moved[:, at < 0] = 0
+        return np.asarray(moved)
 
 
 class _Tissue:
@@ -140,39 +155,50 @@ class _Tissue:
         self._hidden = exchange / space / (s + exchange / space)
         self._exchanged = exchange * (1 - self._hidden)
         passage = self._through + self._exchanged
-        # Sums over capillaries: of what leaves them, its derivatives by passage and by unevenness.
-        leaves = self._by_passage = self._by_uneven = np.zeros(1, dtype=np.complex64)
+        self._classes = []
+        leaves = np.zeros(1, dtype=np.complex64)
         for step, share in ((-1.0, 1 / 6), (0.0, 2 / 3), (1.0, 1 / 6)):
             wanted = 1 + step * np.sqrt(3) * uneven
             relative = _column(np.maximum(wanted, _SLOWEST))
-            one = np.exp(-passage / (flow * relative)) * np.float32(share)
+            spent = passage / (flow * relative)
+            one = _exponential(-spent) * np.float32(share)
             leaves = leaves + one * relative
-            self._by_passage = self._by_passage + one
             free = _column(step * np.sqrt(3) * (wanted > _SLOWEST))
-            self._by_uneven = self._by_uneven + one * (1 + passage / (flow * relative)) * free
-        mixing = [s * _column(volume / 2) / flow for volume in (values[:, 4], values[:, 5])]
-        self._mixed = 1 / ((1 + mixing[0]) * (1 + mixing[1])) ** 2
-        self._lag = [2 * one / (1 + one) for one in mixing]
+            self._classes.append((one, spent, free))
+        self._mixing = [s * _column(volume / 2) / flow for volume in (values[:, 4], values[:, 5])]
+        self._mixed = 1 / ((1 + self._mixing[0]) * (1 + self._mixing[1])) ** 2
         self._rate, self._passage, self._flow = flow / s, passage, flow
         self._outflow = leaves * self._mixed
         self.held = np.asarray(self._rate * (1 - self._outflow), dtype=np.complex64)
 
     def derivatives(self) -> dict[int, C64]:
         """Those of ``held`` by each parameter but the delay."""
-        by_passage = -self._mixed * self._by_passage / self._flow
-        lag = self._outflow * (self._lag[0] + self._lag[1])
+        # Sums over capillaries of what leaves them, by passage and by unevenness.
+        passing = sum(one for one, _, _ in self._classes)
+        uneven = sum(one * (1 + spent) * free for one, spent, free in self._classes)
+        by_passage = -self._mixed * passing / self._flow
+        lags = [2 * one / (1 + one) for one in self._mixing]
+        lag = self._outflow * (lags[0] + lags[1])
         outflow = {
             FLOW: lag - by_passage * self._passage,
             PS: by_passage * self._exchanged * (1 - self._hidden),
             PLASMA: by_passage * self._through,
             SPACE: by_passage * self._exchanged * self._hidden,
-            UNEVEN: self._mixed * self._by_uneven,
-            ARTERIOLE: -self._outflow * self._lag[0],
-            VENULE: -self._outflow * self._lag[1],
+            UNEVEN: self._mixed * uneven,
+            ARTERIOLE: -self._outflow * lags[0],
+            VENULE: -self._outflow * lags[1],
         }
         held = {n: np.asarray(-self._rate * by, dtype=np.complex64) for n, by in outflow.items()}
         held[FLOW] = np.asarray(held[FLOW] + self.held, dtype=np.complex64)
         return held
+
+
+def _exponential(exponent: C64) -> C64:
+    """e to complex numbers, of real functions, which NumPy computes ten times as fast."""
+    size, found = np.exp(exponent.real), np.empty_like(exponent)
+    np.multiply(size, np.cos(exponent.imag), out=found.real)
+    np.multiply(size, np.sin(exponent.imag), out=found.imag)
+    return found
 
 
 def _column(values: F64) -> F32:
@@ -265,10 +291,10 @@ def build(times_s: F64, aif_mmol_l: F64, haematocrit: float, density_g_per_ml: f
     """The dictionary for one arterial input function (T,), mmol/l whole blood at ``times_s``."""
     model = Model(times_s, aif_mmol_l, haematocrit, density_g_per_ml)
     parameters, prior = _drawn()
-    fine = model.in_time(_drawn_held(haematocrit, density_g_per_ml))
+    fine = model.in_time(_drawn_held(haematocrit, density_g_per_ml)).astype(np.float32)
     curves, all_parameters = [], []
     for delay in _DELAYS_S:
-        curves.append(model.delayed(fine, np.full(len(fine), delay)).astype(np.float32))
+        curves.append(model.all_delayed(fine, delay))
         late = parameters.copy()
         late[:, DELAY] = delay
         all_parameters.append(late)
@@ -294,42 +320,90 @@ def fit(
     noise: (P,) standard deviation of one value, mmol/l. usual_flow: (P,) ml/min/g, about which
     flow is expected, with ``usual_spread`` of its logarithm. delay_s: likewise of the delay.
     """
-    score = scores(dictionary, curves, used, noise, spill or little_spill(len(curves)))
-    log_flow = dictionary.parameters[:, FLOW]
-    centre = np.broadcast_to(np.log(usual_flow), len(curves))
-    score -= 0.5 * ((log_flow[None] - centre[:, None].astype(np.float32)) / usual_spread) ** 2
+    spill = spill or little_spill(len(curves))
+    log_flow = dictionary.parameters[:, FLOW] / usual_spread
+    usual = np.broadcast_to(np.log(usual_flow) / usual_spread, len(curves))
+    expected = -0.5 * log_flow**2
     if delay_s is not None:
-        away = (dictionary.parameters[:, DELAY] - delay_s) / SPREAD[DELAY]
-        score -= (0.5 * away**2).astype(np.float32)[None]
-    weight = _weights(score)
-    mbf = np.asarray(weight @ np.exp(log_flow), dtype=np.float64)
-    square = weight @ np.exp(2 * log_flow)
-    return Fit(mbf, np.sqrt(np.maximum(square - mbf**2, 0)), weight @ dictionary.parameters)
+        expected = (
+            expected - 0.5 * ((dictionary.parameters[:, DELAY] - delay_s) / SPREAD[DELAY]) ** 2
+        )
+    # What flow is expected adds log_flow · usual − log_flow² / 2, but for what is one for all.
+    atoms = _Atoms.of(dictionary, used, also=log_flow, prior=expected)
+    told = np.column_stack(
+        [
+            np.exp(dictionary.parameters[:, FLOW]),
+            np.exp(2 * dictionary.parameters[:, FLOW]),
+            dictionary.parameters,
+        ]
+    )
+    found = np.empty((len(curves), told.shape[1]))
+    for first in range(0, len(curves), _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        score = atoms.scores(
+            curves[some][:, used], noise[some], Spill(spill.share[some], spill.spread[some]),
+            usual[some],
+        )  # fmt: skip
+        found[some] = _weights(score) @ told
+    mbf, square = found[:, 0], found[:, 1]
+    return Fit(mbf, np.sqrt(np.maximum(square - mbf**2, 0)), found[:, 2:])
 
 
 def scores(
     dictionary: Dictionary, curves: F32, used: NDArray[np.bool_], noise: F64, spill: Spill
 ) -> F32:
-    """Logarithm of each dictionary curve's probability for each of P curves, (P, N)."""
-    atoms = dictionary.curves[:, used]
-    blood = dictionary.model.blood[used].astype(np.float32)
-    data = curves[:, used]
-    variance = variance_of(data, noise)
-    stiff = (variance / spill.spread**2).astype(np.float32)
-    expected = spill.share
-    # With the expected share of blood taken off, what is left of it is near zero.
-    data = data - expected[:, None].astype(np.float32) * blood
-    power = float(blood @ blood)
-    shared = (data @ blood)[:, None] - (atoms @ blood)[None]
-    error = -2 * (data @ atoms.T)
-    error += (data**2).sum(axis=1)[:, None]
-    error += (atoms**2).sum(axis=1)[None]
-    full = (power + stiff)[:, None]
-    share = np.clip(shared / full, -(expected + NOT_LESS)[:, None].astype(np.float32), MOST_SPILL)
-    error -= share * (2 * shared - share * full)
-    error *= (-0.5 / variance)[:, None].astype(np.float32)
-    error += dictionary.prior.astype(np.float32)[None]
-    return np.asarray(error, dtype=np.float32)
+    """Logarithm of each dictionary curve's probability for each of P curves, (P, N), but for what
+    is one for all of the dictionary."""
+    nothing = np.zeros(len(dictionary.prior))
+    atoms = _Atoms.of(dictionary, used, also=nothing, prior=nothing)
+    return atoms.scores(curves[:, used], noise, spill, np.zeros(len(curves)))
+
+
+@dataclass(frozen=True)
+class _Atoms:
+    """A dictionary's N curves on the U frames that count, ready to be scored by one product.
+
+    columns: (U + 3, N), of each curve its values, half its power, its prior and what is ``also``
+    weighted by each tissue curve. blood: (U,). of_blood: (N,) products of curve and blood.
+    """
+
+    columns: F32
+    blood: F32
+    of_blood: F32
+
+    @classmethod
+    def of(
+        cls, dictionary: Dictionary, used: NDArray[np.bool_], *, also: F64, prior: F64
+    ) -> _Atoms:
+        """prior: (N,) beside that of the dictionary."""
+        curves = dictionary.curves[:, used]
+        blood = dictionary.model.blood[used].astype(np.float32)
+        half_power = 0.5 * np.einsum("nu,nu->n", curves, curves)
+        columns = np.empty((len(blood) + 3, len(curves)), dtype=np.float32)
+        columns[:-3] = curves.T
+        columns[-3:] = half_power, dictionary.prior + prior, also
+        return cls(columns, blood, curves @ blood)
+
+    def scores(self, data: F32, noise: F64, spill: Spill, also: F64) -> F32:
+        """Of P curves (P, U) against all N, (P, N), as in ``scores``; also: (P,)."""
+        variance = variance_of(data, noise)
+        # With the expected share of blood taken off, what is left of it is near zero.
+        data = data - spill.share[:, None].astype(np.float32) * self.blood
+        one = np.ones(len(data))
+        rows = np.column_stack([data / variance[:, None], -1 / variance, one, also])
+        score = rows.astype(np.float32) @ self.columns
+        # What more of blood explains: x (s − x / 2) · (b·b + stiffness) / variance, s being its
+        # best share and x that which is allowed.
+        full = float(self.blood @ self.blood) + variance / spill.spread**2
+        best = ((data @ self.blood) / full).astype(np.float32)[:, None]
+        best = best - (1 / full).astype(np.float32)[:, None] * self.of_blood
+        least = -(spill.share + NOT_LESS).astype(np.float32)[:, None]
+        allowed = np.clip(best, least, np.float32(MOST_SPILL))
+        best -= np.float32(0.5) * allowed
+        best *= allowed
+        best *= (full / variance).astype(np.float32)[:, None]
+        score += best
+        return np.asarray(score, dtype=np.float32)
 
 
 def variance_of(data: F32, noise: F64) -> F64:
@@ -340,12 +414,15 @@ def variance_of(data: F32, noise: F64) -> F64:
 def _weights(score: F32) -> F32:
     """Weights (P, N) that sum to one; flattened where too few curves would carry them."""
     score -= score.max(axis=1, keepdims=True)
-    weight = np.exp(score)
+    weight = np.exp(np.maximum(score, _FAINTEST))
+    few, mine = np.arange(len(score)), weight
     for _ in range(6):
-        sharers = weight.sum(axis=1) ** 2 / (weight**2).sum(axis=1)
-        few = sharers < _FEWEST_SHARERS
-        if not few.any():
+        sharers = mine.sum(axis=1) ** 2 / np.einsum("pn,pn->p", mine, mine)
+        still = sharers < _FEWEST_SHARERS
+        if not still.any():
             break
-        score[few] *= np.float32(0.6)
-        weight[few] = np.exp(score[few])
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True), dtype=np.float32)
+        few, score = few[still], score[still] * np.float32(0.6)
+        mine = np.exp(np.maximum(score, _FAINTEST))
+        weight[few] = mine
+    weight /= weight.sum(axis=1, keepdims=True)
+    return weight

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from processing.mcaq.kinetics.curves import Curves
+from processing.mcaq.kinetics.curves import DELAYS_S, SAME_DELAY_S, Curves
 
 F64 = NDArray[np.float64]
 
@@ -162,6 +162,26 @@ def climb_from_each(task: Task, search: Search, starts: Sequence[F64]) -> Found:
             np.where(better, other.cost, best.cost),
         )
     return best
+
+
+def at_one_delay(
+    searched: Callable[[F64, F64, F64], Found],
+    middle: F64,
+    spread: F64,
+    *,
+    one_delay: bool,
+) -> Found:
+    """Curves that are ``searched`` over all delays, and again about the delay they share.
+
+    searched: from delays that are tried, s, and from expectation and spread (n,), of which the
+    delay is the last. The second search is left out unless all curves have ``one_delay``.
+    """
+    found = searched(DELAYS_S, middle, spread)
+    if not one_delay or len(found.at) < 2:
+        return found
+    delay = float(np.median(found.at[:, -1]))
+    near = DELAYS_S[np.abs(DELAYS_S - delay) <= 2 * SAME_DELAY_S]
+    return searched(near, np.r_[middle[:-1], delay], np.r_[spread[:-1], SAME_DELAY_S])
 
 
 def _at(task: Task, search: Search, at: F64) -> _Here:

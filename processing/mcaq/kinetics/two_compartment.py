@@ -22,8 +22,6 @@ from numpy.typing import NDArray
 
 from processing.mcaq.kinetics import separable
 from processing.mcaq.kinetics.curves import (
-    DELAYS_S,
-    SAME_DELAY_S,
     Curves,
     Estimate,
     Passage,
@@ -68,13 +66,7 @@ def _fit(curves: Curves) -> Estimate:
         search = separable.Search(columns, _LEAST, _MOST, _NUDGE, middle, spread)
         return separable.climb_from_each(task, search, starts)
 
-    found = searched(DELAYS_S, _MIDDLE, _SPREAD)
-    if curves.one_delay and len(task.data) > 1:
-        delay = float(np.median(found.at[:, 2]))
-        middle, spread = _MIDDLE.copy(), _SPREAD.copy()
-        middle[2], spread[2] = delay, SAME_DELAY_S
-        near = DELAYS_S[np.abs(DELAYS_S - delay) <= 2 * SAME_DELAY_S]
-        found = searched(near, middle, spread)
+    found = separable.at_one_delay(searched, _MIDDLE, _SPREAD, one_delay=curves.one_delay)
     plasma_flow = found.amplitude.sum(axis=1)
     flow = ml_per_min_per_g(plasma_flow, curves.density_g_per_ml) / (1 - curves.haematocrit)
     return Estimate(np.asarray(flow), found.at[:, 2])

@@ -11,6 +11,7 @@ from django.middleware.gzip import GZipMiddleware
 
 from corecmr import logs
 
+SIGN_OUT = "/accounts/logout/"
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -45,6 +46,9 @@ class PrivacyHeadersMiddleware:
             "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
         )
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if request.path == SIGN_OUT and request.method == "POST":
+            # The browser forgets what it kept, so that "Back" shows nothing.
+            response["Clear-Site-Data"] = '"cache", "storage"'
         if request.path != "/":
             response.setdefault("X-Robots-Tag", "noindex, nofollow")
         return response

@@ -22,6 +22,8 @@ def _production() -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "corecmr.settings.production",
         "SECRET_KEY": secrets.token_urlsafe(60),
         "CORECMR_DEIDENTIFICATION_KEY": secrets.token_urlsafe(60),
+        "CORECMR_MFA_KEY": secrets.token_urlsafe(60),
+        "CORECMR_TRUSTED_PROXIES": "1",
         "DATABASE_URL": "postgresql://corecmr@localhost/corecmr",
         "ALLOWED_HOSTS": "corecmr.example",
         "EMAIL_HOST": "mail.example",

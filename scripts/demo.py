@@ -31,8 +31,9 @@ WEB_SECONDS = 60
 # Longer than the worker itself gives its running work.
 DRAIN_SECONDS = 40
 MADE = (
-    "demo.json", "demo-study.json", "secret-key", "deidentification-key", "media", "quarantine",
-    "mail", "scratch", "phantom", "logs", "staticfiles", "worker.pgid", "demo-address",
+    "demo.json", "demo-study.json", "secret-key", "deidentification-key", "mfa-key", "media",
+    "quarantine", "mail", "scratch", "phantom", "logs", "staticfiles", "worker.pgid",
+    "demo-address",
 )  # fmt: skip
 
 
@@ -104,7 +105,7 @@ def _run(steps: Steps, *, once: bool) -> None:
 
 def make_secrets() -> None:
     """Keys of this demo alone; what was signed with them stays good over restarts."""
-    for name in ("secret-key", "deidentification-key"):
+    for name in ("secret-key", "deidentification-key", "mfa-key"):
         with suppress(FileExistsError):
             descriptor = os.open(VAR / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:

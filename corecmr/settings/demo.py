@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import dj_database_url
 
+from corecmr import env
 from corecmr.settings.base import *  # noqa: F403
 from corecmr.settings.base import VAR_DIR
 from scripts.postgres import database_url
@@ -28,6 +29,9 @@ SECRET_KEY = os.environ.get("SECRET_KEY") or _secret("secret-key")
 DEIDENTIFICATION_KEY = os.environ.get("CORECMR_DEIDENTIFICATION_KEY") or _secret(
     "deidentification-key"
 )
+MFA_KEY = os.environ.get("CORECMR_MFA_KEY") or _secret("mfa-key")
+REQUIRE_MFA = env.flag("CORECMR_REQUIRE_MFA", False)
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True  # passkeys at http://localhost
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS: list[str] = []
 

@@ -25,6 +25,13 @@ def _secret(name: str, shortest: int = 50) -> str:
 SECRET_KEY = _secret("SECRET_KEY")
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS")
 DEIDENTIFICATION_KEY = _secret("CORECMR_DEIDENTIFICATION_KEY")
+MFA_KEY = _secret("CORECMR_MFA_KEY")
+MFA_KEY_FALLBACKS = env.words("CORECMR_MFA_KEY_FALLBACKS")
+if not env.text("CORECMR_TRUSTED_PROXIES", ""):
+    # With a wrong count all people would share one address, and its limits.
+    _problems.append(
+        "CORECMR_TRUSTED_PROXIES is not set. Say how many proxies stand before the web server."
+    )
 _database = _secret("DATABASE_URL", shortest=12)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS:

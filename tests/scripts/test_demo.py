@@ -27,7 +27,7 @@ def var(tmp_path, monkeypatch) -> Path:
 
 def test_secrets_are_made_once_and_are_nobody_elses(var):
     demo.make_secrets()
-    paths = [var / "secret-key", var / "deidentification-key"]
+    paths = [var / "secret-key", var / "deidentification-key", var / "mfa-key"]
     first = [path.read_text() for path in paths]
     assert len(set(first)) == 2
     assert all(len(text) >= 50 for text in first)

@@ -12,6 +12,8 @@ import pytest
 GOOD = {
     "SECRET_KEY": secrets.token_urlsafe(60),
     "CORECMR_DEIDENTIFICATION_KEY": secrets.token_urlsafe(60),
+    "CORECMR_MFA_KEY": secrets.token_urlsafe(60),
+    "CORECMR_TRUSTED_PROXIES": "1",
     "DATABASE_URL": "postgresql://corecmr@localhost/corecmr",
     "ALLOWED_HOSTS": "corecmr.example",
     "EMAIL_HOST": "mail.example",

@@ -37,7 +37,7 @@ class AccountAdapter(DefaultAccountAdapter):
         trusted = settings.ALLAUTH_TRUSTED_PROXY_COUNT
         hops = request.headers.get("X-Forwarded-For", "").split(",")
         told = hops[-trusted] if 0 < trusted <= len(hops) else ""
-        for text in (told, request.META.get("REMOTE_ADDR", "")):
+        for text in (told, request.META["REMOTE_ADDR"]):
             with suppress(ValueError):
                 return str(ipaddress.ip_address(text.strip()))
         return _NOWHERE

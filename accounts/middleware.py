@@ -12,13 +12,15 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _
 
 from accounts import mfa, sessions
 from accounts.models import Policy
 from accounts.person import person
 from corecmr.errors import wants_json
 
+_ENDED_IDLE = _("You were signed out because nothing was done for a while.")
+_ENDED_LONGEST = _("You were signed out because you had been signed in for 12 hours.")
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 #: A person's own matters: open to everybody who is signed in, approved or not.
@@ -41,21 +43,21 @@ class SessionLimitsMiddleware:
 
     def _check(self, request: HttpRequest) -> None:
         active = sessions.is_activity(request)
-        if sessions.BEGAN not in request.session:
-            sessions.begin(request.session)
-            UserSession.objects.create_from_request(request)
-        elif sessions.has_ended(request.session):
+        if sessions.has_ended(request.session):
             if active:
                 request.ended_by = "limit"  # type: ignore[attr-defined]
+                extendable = sessions.left(request.session).extendable
                 logout(request)
-                messages.info(
-                    request, _("You were signed out because nothing was done for a while.")
-                )
+                messages.info(request, _ENDED_IDLE if extendable else _ENDED_LONGEST)
             else:
                 # The page finds out and loads itself anew; that is told, so the session stays.
                 request.user = AnonymousUser()
             return
-        elif active:
+        if sessions.LISTED not in request.session:
+            request.session.setdefault(sessions.BEGAN, sessions.now())
+            request.session[sessions.LISTED] = True
+            UserSession.objects.create_from_request(request)
+        if active:
             request.session[sessions.ACTIVE] = sessions.now()
         timezone.activate(ZoneInfo(person(request).time_zone))
 

@@ -18,6 +18,8 @@ from accounts.models import User
 from corecmr.errors import wants_json
 
 BEGAN, ACTIVE = "session_began_at", "session_active_at"
+#: Set once the session stands in the list of its owner.
+LISTED = "session_listed"
 
 
 def now() -> float:

@@ -37,7 +37,7 @@ def consent(request: HttpRequest) -> HttpResponse:
     outstanding = Policy.outstanding(user)
     if not outstanding:
         return redirect("home")
-    form = ConsentForm(request.POST or None)
+    form = ConsentForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         registration.accept_policies(user)
         return redirect("home")
@@ -71,7 +71,7 @@ def invited(request: HttpRequest, token: str) -> HttpResponse:
 @login_not_required
 @require_http_methods(["GET", "POST"])
 def interest(request: HttpRequest) -> HttpResponse:
-    form = InterestForm(request.POST or None)
+    form = InterestForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
         if answer := ratelimit.consume_or_429(request, action="interest"):
             return answer

@@ -48,7 +48,7 @@ def invite(request: HttpRequest) -> HttpResponse:
     user = person(request)
     if not user.is_approved:
         raise PermissionDenied
-    form = InvitationForm(request.POST or None)
+    form = InvitationForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         if answer := ratelimit.consume_or_429(request, action="invite", user=user):
             return answer

@@ -23,7 +23,7 @@ from corecmr.errors import wants_json
 @require_http_methods(["GET", "POST"])
 def profile(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    form = ProfileForm(request.POST or None, user=user)
+    form = ProfileForm(request.POST if request.method == "POST" else None, user=user)
     if request.method == "POST" and form.is_valid():
         changed = form.save()
         if changed:
@@ -47,7 +47,7 @@ def my_data(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def close_account(request: HttpRequest) -> HttpResponse:
     user = person(request)
-    form = CloseAccountForm(request.POST or None)
+    form = CloseAccountForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             # Counted with the failures to sign in, so that nobody guesses here instead.

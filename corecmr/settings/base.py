@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from corecmr import env
+from corecmr.middleware import static_headers
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.text("CORECMR_VAR_DIR", str(BASE_DIR / "var")))
@@ -195,6 +196,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "staticfiles"
+WHITENOISE_ADD_HEADERS_FUNCTION = static_headers
 MEDIA_URL = "/nowhere/"  # stored files have no address of their own: see studies/media.py
 SCRATCH_DIR = VAR_DIR / "scratch"
 

@@ -78,7 +78,7 @@ class GateMiddleware:
         if not request.user.is_authenticated:
             return None
         match = request.resolver_match
-        name = (match.url_name or "") if match else ""
+        name = match.view_name if match else ""
         if name in PERSONAL or (not getattr(view, "login_required", True) and name != "home"):
             return None
         error, page = self._missing(request, name)

@@ -444,6 +444,24 @@ def test_people_without_approval_are_sent_to_the_waiting_page_and_visitors_to_si
     assert wrong == []
 
 
+def test_without_a_second_factor_nothing_of_a_patient_is_served(world, settings):
+    """Where the site asks for one: every address, by everybody it is for otherwise."""
+    settings.REQUIRE_MFA = True
+    wrong = []
+    for who in ("sender", "grantee", "researcher", "trust administrator", "administrator"):
+        client = world.client(who)
+        for uses in (SITE | ADMIN).values():
+            for use in uses:
+                if "visitor" in use.who and use.path != "/":
+                    continue
+                answer = ask(client, use, world.own)
+                sent = answer.headers.get("Location", "") == "/accounts/2fa/"
+                refused = use.headers == JSON and answer.status == 403
+                if not (sent or refused) or answer.verbs:
+                    wrong.append((who, use.path, answer.status, answer.verbs))
+    assert wrong == []
+
+
 def test_each_use_is_recorded_and_a_refusal_changes_nothing(world):
     wrong = []
     for who in sorted(APPROVED):

@@ -35,3 +35,9 @@ class CoreAdminSite(admin.AdminSite):
 
             raise Http404
         return redirect(f"{reverse('account_login')}?next={reverse('admin:index')}")
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: object = None
+    ) -> HttpResponse:
+        """One page for it, which puts the change on record."""
+        return redirect("account_change_password")

@@ -12,7 +12,7 @@ from django.middleware.gzip import GZipMiddleware
 
 from corecmr import logs
 
-SIGN_OUT = "/accounts/logout/"
+SIGN_OUT = frozenset({"/accounts/logout/", "/admin/logout/"})
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -50,7 +50,7 @@ class PrivacyHeadersMiddleware:
         )
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         response.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
-        if request.path == SIGN_OUT and request.method == "POST":
+        if request.path in SIGN_OUT and request.method == "POST":
             # The browser forgets what it kept, so that "Back" shows nothing.
             response["Clear-Site-Data"] = '"cache", "storage"'
         if request.path != "/":

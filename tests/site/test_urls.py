@@ -275,7 +275,7 @@ ADMIN: dict[str, list[Use]] = {
         Use("/admin/login/", answers=each(VISITOR | UNAPPROVED, 302)),
     ],
     "admin/logout/": [admin("logout/", method="post")],
-    "admin/password_change/": [admin("password_change/")],
+    "admin/password_change/": [admin("password_change/", 302)],
     "admin/password_change/done/": [admin("password_change/done/")],
     "admin/autocomplete/": [admin("autocomplete/", 403)],
     "admin/jsi18n/": [admin("jsi18n/")],

@@ -245,7 +245,7 @@ def _trust(data: Any) -> Trust | None:
 def _move(user: User, by: User, data: Any) -> None:
     trust = _trust(data)
     if trust is None:
-        raise registration.RegistrationError("Choose the trust first.")
+        raise registration.RegistrationError(_("Choose the trust first."))
     registration.move_trust(user, by=by, trust=trust)
 
 

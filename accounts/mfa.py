@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import Any
 
 from allauth.mfa import app_settings
 from allauth.mfa.adapter import DefaultMFAAdapter, get_adapter
 from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.forms import LoginWebAuthnForm
+from allauth.mfa.webauthn.internal import auth as webauthn
 from cryptography.fernet import Fernet, MultiFernet
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
 from django.utils.translation import gettext as _
+from fido2.utils import websafe_decode
 
 from accounts.models import User
 
@@ -33,6 +37,11 @@ class MFAAdapter(DefaultMFAAdapter):
         number = Authenticator.objects.filter(user_id=user.pk, type=type).count() + 1
         return _("Passkey {number}").format(number=number)
 
+    def get_public_key_credential_user_entity(self, user: AbstractBaseUser) -> dict[str, Any]:
+        """What a device keeps of its owner: the public id, for primary keys stay on the server."""
+        entity: dict[str, Any] = super().get_public_key_credential_user_entity(user)
+        return {**entity, "id": user.public_id.encode()}  # type: ignore[attr-defined]
+
 
 def _cipher() -> MultiFernet:
     """The first key encrypts; earlier ones still open what they closed."""
@@ -47,6 +56,22 @@ def is_missing(user: User | AnonymousUser) -> bool:
         return False
     factors = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
     return not Authenticator.objects.filter(user=user, type__in=factors).exists()
+
+
+class PasskeyLoginForm(LoginWebAuthnForm):
+    """Signing in by a passkey alone. Nothing is counted by account: nobody can be locked out."""
+
+    def clean_credential(self) -> Authenticator:
+        credential = self.cleaned_data["credential"]
+        webauthn.parse_authentication_response(credential)
+        try:
+            handle = websafe_decode(credential["response"]["userHandle"]).decode()
+        except (ValueError, TypeError, KeyError):
+            raise get_adapter().validation_error("incorrect_code") from None
+        user = User.objects.filter(public_id=handle).first()
+        if user is None:
+            raise get_adapter().validation_error("incorrect_code")
+        return webauthn.complete_authentication(user, credential)
 
 
 class _OnceMixin:

@@ -68,14 +68,17 @@ def approve(user: User, *, by: User, trust: Trust | None = None, role: str = "")
     role = role or user.requested_role
     trust = trust or user.requested_trust
     if role not in Role.values:
-        raise RegistrationError(f"{user.email} asked for no role. Choose one first.")
+        raise RegistrationError(_("%s asked for no role. Choose one first.") % user.email)
     if role in APPOINTED:
         raise RegistrationError(
-            f"{user.email}: an administrator is made by two administrators. Ask for it on the "
-            "person's page; a second administrator then confirms."
+            _(
+                "%s: an administrator is made by two administrators. Ask for it on the person's "
+                "page; a second administrator then confirms."
+            )
+            % user.email
         )
     if trust is None:
-        raise RegistrationError(f"{user.email} asked for no trust. Choose one first.")
+        raise RegistrationError(_("%s asked for no trust. Choose one first.") % user.email)
     with transaction.atomic():
         locked, decider = _lock(user, by)
         _check_authority(decider, locked, trust)
@@ -93,7 +96,7 @@ def refuse(user: User, *, by: User, reason: str = "") -> None:
         _check_authority(decider, locked)
         if locked.status != User.Status.PENDING:
             raise RegistrationError(
-                f"{locked.email} is not waiting for approval. Suspend the account instead."
+                _("%s is not waiting for approval. Suspend the account instead.") % locked.email
             )
         _move(locked, User.Status.REFUSED, by, reason)
         _tell(locked, "refused", reason=reason)
@@ -105,7 +108,9 @@ def suspend(user: User, *, by: User, reason: str = "") -> None:
     Who was an administrator is none any more: only two administrators can give that back.
     """
     if user.pk == by.pk:
-        raise RegistrationError("You cannot suspend your own account. Ask another administrator.")
+        raise RegistrationError(
+            _("You cannot suspend your own account. Ask another administrator.")
+        )
     with transaction.atomic():
         locked, decider = _lock(user, by)
         _check_authority(decider, locked)
@@ -120,9 +125,11 @@ def reactivate(user: User, *, by: User) -> None:
         locked, decider = _lock(user, by)
         _check_authority(decider, locked)
         if locked.status != User.Status.SUSPENDED:
-            raise RegistrationError(f"{locked.email} is not suspended.")
+            raise RegistrationError(_("%s is not suspended.") % locked.email)
         if not Membership.objects.filter(user=locked).exists():
-            raise RegistrationError(f"{locked.email} has no role any more. Approve with a role.")
+            raise RegistrationError(
+                _("%s has no role any more. Approve with a role.") % locked.email
+            )
         _move(locked, User.Status.APPROVED, by)
         _tell(locked, "approved")
 
@@ -138,14 +145,16 @@ def move_trust(user: User, *, by: User, trust: Trust) -> None:
         _refuse_closed(locked)
         before = locked.trust
         if before is None:
-            raise RegistrationError(f"{locked.email} belongs to no trust. Approve with one.")
+            raise RegistrationError(_("%s belongs to no trust. Approve with one.") % locked.email)
         if before == trust:
-            raise RegistrationError(f"{locked.email} is at {trust} already.")
+            raise RegistrationError(
+                _("%(who)s is at %(trust)s already.") % {"who": locked.email, "trust": trust}
+            )
         held = Membership.objects.filter(user=locked, trust__isnull=False)
         held.filter(role=Role.TRUST_ADMINISTRATOR).delete()
         held.update(trust=trust)
         if not Membership.objects.filter(user=locked).exists():
-            raise RegistrationError(f"{locked.email} would be left without a role.")
+            raise RegistrationError(_("%s would be left without a role.") % locked.email)
         audit.record(
             by, "account.move_trust", locked, before=before.public_id, after=trust.public_id
         )
@@ -158,9 +167,9 @@ def give_role(user: User, *, by: User, role: str) -> None:
         _check_authority(decider, locked)
         _refuse_closed(locked)
         if role in APPOINTED or role not in Role.values:
-            raise RegistrationError("An administrator is made by two administrators.")
+            raise RegistrationError(_("An administrator is made by two administrators."))
         if locked.trust is None:
-            raise RegistrationError(f"{locked.email} belongs to no trust. Approve with one.")
+            raise RegistrationError(_("%s belongs to no trust. Approve with one.") % locked.email)
         Membership.objects.get_or_create(user=locked, role=role, defaults={"trust": locked.trust})
         audit.record(by, "account.give_role", locked, role=role)
 
@@ -171,7 +180,7 @@ def take_role(user: User, *, by: User, role: str) -> None:
         locked, decider = _lock(user, by)
         _check_authority(decider, locked)
         if locked.pk == by.pk and role in APPOINTED:
-            raise RegistrationError("Ask another administrator to end your own administration.")
+            raise RegistrationError(_("Ask another administrator to end your own administration."))
         Membership.objects.filter(user=locked, role=role).delete()
         audit.record(by, "account.take_role", locked, role=role)
 
@@ -184,14 +193,14 @@ def ask_for_administrator(
 ) -> Appointment:
     """The first of two steps: ``by`` wants ``user`` to be an administrator."""
     if role not in APPOINTED:
-        raise RegistrationError("This role needs no second administrator.")
+        raise RegistrationError(_("This role needs no second administrator."))
     with transaction.atomic():
         locked, decider = _lock(user, by)
         _check_appointer(decider, role, trust)
         _refuse_closed(locked)
         if (role == Role.TRUST_ADMINISTRATOR) == (trust is None):
             raise RegistrationError(
-                "A trust administrator is of one trust, an administrator of none."
+                _("A trust administrator is of one trust, an administrator of none.")
             )
         if trust is not None:
             _check_one_trust(locked, trust)
@@ -208,7 +217,7 @@ def ask_for_administrator(
                 )
         except IntegrityError:
             raise RegistrationError(
-                f"It was asked for already. Another administrator confirms {locked.email}."
+                _("It was asked for already. Another administrator confirms %s.") % locked.email
             ) from None
         audit.record(by, "appointment.request", appointment, role=role, user=locked.public_id)
         return appointment
@@ -221,10 +230,10 @@ def confirm_administrator(appointment: Appointment, *, by: User) -> None:
         locked, decider, requester = _lock(asked.user, by, asked.requested_by)
         if decider.pk in {requester.pk, locked.pk}:
             raise RegistrationError(
-                "It takes a second administrator: neither who asked for it nor the person."
+                _("It takes a second administrator: neither who asked for it nor the person.")
             )
         if asked.requested_at < timezone.now() - timedelta(days=APPOINTMENT_DAYS):
-            raise RegistrationError("This request is too old. Ask for it again.")
+            raise RegistrationError(_("This request is too old. Ask for it again."))
         for appointer in (decider, requester):
             _check_appointer(appointer, asked.role, asked.trust)
         _refuse_closed(locked)
@@ -255,7 +264,7 @@ def decline_administrator(appointment: Appointment, *, by: User) -> None:
 def _lock_appointment(appointment: Appointment) -> Appointment:
     asked = Appointment.objects.select_for_update().get(pk=appointment.pk)
     if asked.outcome != Appointment.Outcome.OPEN:
-        raise RegistrationError("This request has been decided already.")
+        raise RegistrationError(_("This request has been decided already."))
     return asked
 
 
@@ -319,10 +328,10 @@ def _check_authority(by: User, user: User, trust: Trust | None = None) -> None:
         return
     own = by.trust if by.can("administer_trust") else None
     if own is None:
-        raise RegistrationError("Only an administrator may decide this.")
+        raise RegistrationError(_("Only an administrator may decide this."))
     theirs = user.trust or user.requested_trust
     if theirs != own or trust not in {None, own} or Role.ADMINISTRATOR in user.roles:
-        raise RegistrationError(f"You may decide on people of {own} only.")
+        raise RegistrationError(_("You may decide on people of %s only.") % own)
 
 
 def _check_appointer(by: User, role: str, trust: Trust | None) -> None:
@@ -330,22 +339,25 @@ def _check_appointer(by: User, role: str, trust: Trust | None) -> None:
         return
     of_trust = role == Role.TRUST_ADMINISTRATOR and by.can("administer_trust")
     if not (of_trust and trust is not None and by.trust == trust):
-        raise RegistrationError("Only administrators make administrators.")
+        raise RegistrationError(_("Only administrators make administrators."))
 
 
 def _check_one_trust(user: User, trust: Trust) -> None:
     if user.trust is not None and user.trust != trust:
-        raise RegistrationError(f"{user.email} is at {user.trust}. Move the person first.")
+        raise RegistrationError(
+            _("%(who)s is at %(trust)s. Move the person first.")
+            % {"who": user.email, "trust": user.trust}
+        )
 
 
 def _check_address(user: User) -> None:
     if not EmailAddress.objects.filter(user=user, verified=True).exists():
-        raise RegistrationError(f"{user.email} has not been confirmed by its owner.")
+        raise RegistrationError(_("%s has not been confirmed by its owner.") % user.email)
 
 
 def _refuse_closed(user: User) -> None:
     if user.status == User.Status.CLOSED:
-        raise RegistrationError("This account has been closed by its owner.")
+        raise RegistrationError(_("This account has been closed by its owner."))
 
 
 def _move(user: User, status: User.Status, by: User, reason: str = "", **detail: str) -> None:

@@ -128,6 +128,7 @@ MFA_TOTP_TOLERANCE = 1
 MFA_FORMS = {
     "authenticate": "accounts.mfa.AuthenticateOnceForm",
     "reauthenticate": "accounts.mfa.ReauthenticateOnceForm",
+    "login_webauthn": "accounts.mfa.PasskeyLoginForm",
 }
 # Nobody signs in before the first address is confirmed; a second one may wait to be.
 MFA_ALLOW_UNVERIFIED_EMAIL = True

@@ -150,8 +150,9 @@ DATABASES: dict[str, Any] = {}
 CACHES = {
     # In the database, because limits on sign-in must be shared by all web processes.
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "corecmr.cache.LimitsCache",
         "LOCATION": "corecmr_cache",
+        "OPTIONS": {"MAX_ENTRIES": 1000},  # beyond it what has run out is deleted
     }
 }
 

@@ -9,11 +9,14 @@ import pytest
 from allauth.core.internal import ratelimit
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
-from django.core.cache import cache
+from django.core.cache import cache, caches
+from django.core.cache.backends.db import DatabaseCache
+from django.db import connection
 from django.test import Client, RequestFactory
 
 from accounts.adapter import AccountAdapter
 from accounts.models import AuditEvent
+from corecmr.cache import LimitsCache
 from tests.people import PASSWORD, make_trust, make_user
 
 pytestmark = pytest.mark.django_db
@@ -118,14 +121,41 @@ def test_the_address_that_counts_is_the_one_our_own_proxy_saw(settings):
     assert address("nonsense", "") == "0.0.0.0"  # noqa: S104
 
 
-def test_limits_are_shared_by_all_web_processes(settings):
+def test_limits_are_shared_by_all_web_processes():
     """They are counted in the database, not in a process."""
-    assert settings.CACHES["default"]["BACKEND"].endswith("db.DatabaseCache")
+    assert isinstance(caches["default"], DatabaseCache)
     request = RequestFactory().post("/", REMOTE_ADDR="192.0.2.1")
     rates = {"app": "allauth.account", "action": "login_failed", "key": "somebody"}
     for _ in range(5):
         assert ratelimit.consume(request, **rates)
     assert not ratelimit.consume(request, **rates)
+
+
+def test_many_addresses_do_not_win_back_the_tries_of_an_account(client, counted, settings):
+    """Each of them leaves entries of its own in the table, more than it is meant to hold."""
+    settings.CACHES = {
+        "default": {**settings.CACHES["default"], "OPTIONS": {"MAX_ENTRIES": 20}},
+    }
+    user = make_user(make_trust())
+    counted.made = 0
+    for number in range(60):
+        client.post(
+            LOGIN, {"login": user.email, "password": "guess"}, REMOTE_ADDR=f"198.51.100.{number}"
+        )
+    assert counted.made == 5
+
+
+def test_what_has_run_out_is_deleted():
+    made = LimitsCache("corecmr_cache", {"OPTIONS": {"MAX_ENTRIES": 5}})
+    for number in range(20):
+        made.set(f"old-{number}", number, timeout=-60)
+        made.set(f"new-{number}", number, timeout=60)
+    made.set("one-more", 1, timeout=60)
+    table = connection.ops.quote_name("corecmr_cache")
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT cache_key FROM {table}")  # noqa: S608
+        kept = {key.rpartition(":")[2] for (key,) in cursor.fetchall()}
+    assert {f"new-{number}" for number in range(20)} | {"one-more"} == kept
 
 
 def test_signing_in_does_not_tell_who_has_an_account(counted):

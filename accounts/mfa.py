@@ -18,7 +18,6 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.core.cache import cache
 from django.utils.translation import gettext as _
-from fido2.utils import websafe_decode
 
 from accounts.models import User
 
@@ -65,7 +64,7 @@ class PasskeyLoginForm(LoginWebAuthnForm):
         credential = self.cleaned_data["credential"]
         webauthn.parse_authentication_response(credential)
         try:
-            handle = websafe_decode(credential["response"]["userHandle"]).decode()
+            handle = base64.urlsafe_b64decode(credential["response"]["userHandle"] + "==").decode()
         except (ValueError, TypeError, KeyError):
             raise get_adapter().validation_error("incorrect_code") from None
         user = User.objects.filter(public_id=handle).first()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
@@ -201,6 +202,7 @@ class UserAdmin(admin.ModelAdmin):
             "is_verified": self.verified(user),
             "address_fits": self.fits(user),
             "recognised": Trust.of_address(user.email),
+            "has_factor": Authenticator.objects.filter(user=user).exists(),
             "same_name": User.objects.filter(name__iexact=user.name).exclude(pk=user.pk).count(),
             "accepted": user.consents.select_related("policy"),
             "trusts": trusts,
@@ -270,6 +272,7 @@ _DECISIONS: dict[str, Callable[[User, User, Any], object]] = {
     "give": lambda user, by, data: registration.give_role(user, by=by, role=data.get("role", "")),
     "take": lambda user, by, data: registration.take_role(user, by=by, role=data.get("role", "")),
     "ask": _ask,
+    "factors": lambda user, by, data: registration.remove_factors(user, by=by),
 }
 
 

@@ -185,6 +185,22 @@ def take_role(user: User, *, by: User, role: str) -> None:
         audit.record(by, "account.take_role", locked, role=role)
 
 
+def remove_factors(user: User, *, by: User) -> None:
+    """For who has lost device and recovery codes: at the next sign-in new ones are set up.
+
+    The password stays, and whoever is signed in as this person is signed out.
+    """
+    if user.pk == by.pk:
+        raise RegistrationError(_("Remove your own second factor on your account page."))
+    with transaction.atomic():
+        locked, decider = _lock(user, by)
+        _check_authority(decider, locked)
+        removed, _models = Authenticator.objects.filter(user=locked).delete()
+        sessions.end_all(locked)
+        audit.record(by, "account.factors_removed", locked, count=removed)
+        _tell(locked, "factors_removed")
+
+
 # --- administrators: two of them make one --------------------------------------------------------
 
 

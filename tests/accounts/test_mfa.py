@@ -9,11 +9,13 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret, hotp_value
 from cryptography.fernet import InvalidToken
+from django.core import mail
 from django.core.cache import cache
 
+from accounts import registration
 from accounts.mfa import MFAAdapter
 from accounts.models import AuditEvent
-from tests.people import PASSWORD, make_trust, make_user
+from tests.people import PASSWORD, make_administrator, make_trust, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -155,3 +157,27 @@ def test_removing_a_factor_asks_for_the_person_first_and_is_recorded(client):
     client.post("/accounts/2fa/totp/deactivate/")
     assert not Authenticator.objects.filter(user=user).exists()
     assert AuditEvent.objects.filter(verb="account.factor_remove", actor=user.public_id).exists()
+
+
+def test_who_has_lost_the_device_is_helped_by_an_administrator(
+    client, django_capture_on_commit_callbacks
+):
+    user, administrator = make_user(make_trust()), make_administrator()
+    with_app(user)
+    client.force_login(user)
+    assert client.get("/").status_code == 200
+    chief = type(client)()
+    chief.force_login(administrator)
+    address = f"/admin/accounts/user/{user.pk}"
+    assert "which the person has lost" in chief.get(f"{address}/change/").content.decode()
+    with django_capture_on_commit_callbacks(execute=True):
+        chief.post(f"{address}/decide/", {"verb": "factors"})
+    assert not Authenticator.objects.filter(user=user).exists()
+    assert client.get("/protocols/").headers["Location"].startswith(LOGIN), "signed out"
+    assert mail.outbox[-1].to == [user.email]
+    event = AuditEvent.objects.get(verb="account.factors_removed")
+    assert (event.actor, event.object_id) == (administrator.public_id, user.public_id)
+    with pytest.raises(registration.RegistrationError, match="your own"):
+        registration.remove_factors(administrator, by=administrator)
+    with pytest.raises(registration.RegistrationError, match="Only an administrator"):
+        registration.remove_factors(user, by=make_user(user.trust))

@@ -27,12 +27,41 @@ class Trust(models.Model):
         default=False,
         help_text=_("Studies may be released for research, one by one."),
     )
+    mail_domains = models.TextField(
+        _("mail domains"),
+        blank=True,
+        help_text=_("What stands after the @ in its staff's addresses, one in each line."),
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: object, **kwargs: object) -> None:
+        self.mail_domains = "\n".join(_domain_words(self.mail_domains))
+        super().save(*args, **kwargs)  # type: ignore[arg-type]
+
+    def owns_address(self, email: str) -> bool:
+        """Whether the address lies in one of the trust's mail domains, or below one."""
+        domain = email.rpartition("@")[2].lower()
+        return any(
+            domain == own or domain.endswith("." + own) for own in _domain_words(self.mail_domains)
+        )
+
+    @classmethod
+    def of_address(cls, email: str) -> Trust | None:
+        """The one trust that an address belongs to; none where two claim it."""
+        found = [
+            trust for trust in cls.objects.exclude(mail_domains="") if trust.owns_address(email)
+        ]
+        return found[0] if len(found) == 1 else None
+
+
+def _domain_words(text: str) -> list[str]:
+    words = text.lower().replace(",", " ").split()
+    return list(dict.fromkeys(word.lstrip("@.") for word in words if word.strip("@.")))
 
 
 class UserManager(BaseUserManager["User"]):
@@ -58,6 +87,7 @@ class User(AbstractBaseUser):
         APPROVED = "approved", _("Approved")
         REFUSED = "refused", _("Refused")
         SUSPENDED = "suspended", _("Suspended")
+        CLOSED = "closed", _("Closed by its owner")
 
     public_id = PublicIdField()
     email = models.EmailField(_("e-mail address"), unique=True)
@@ -72,6 +102,24 @@ class User(AbstractBaseUser):
     requested_role = models.CharField(max_length=20, choices=Role.choices, blank=True)
     joined_at = models.DateTimeField(_("registered"), default=timezone.now)
     decided_at = models.DateTimeField(_("decided"), null=True, blank=True)
+    decision_reason = models.CharField(_("reason"), max_length=300, blank=True)
+    professional_number = models.CharField(
+        _("professional number"),
+        max_length=20,
+        blank=True,
+        help_text=_("Of the GMC, HCPC or NMC, if you have one. It helps to tell who you are."),
+    )
+    invited_by = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    time_zone = models.CharField(_("time zone"), max_length=40, default="Europe/London")
+    telephone = models.CharField(_("telephone"), max_length=40, blank=True)
+    in_directory = models.BooleanField(_("Show me in the directory of colleagues"), default=False)
+    shows_email = models.BooleanField(_("Show my email address there"), default=False)
+    shows_telephone = models.BooleanField(_("Show my telephone number there"), default=False)
+    mail_when_waiting = models.BooleanField(
+        _("Email me when somebody waits for approval"), default=True
+    )
 
     objects = UserManager()
     USERNAME_FIELD = "email"
@@ -111,18 +159,33 @@ class User(AbstractBaseUser):
     # Django admin asks these two; what a person may do there follows from the role alone.
     @property
     def is_staff(self) -> bool:
-        return self.can("administer")
+        return self.can("administer") or self.can("administer_trust")
 
     def has_module_perms(self, app_label: str) -> bool:
-        return app_label in {"accounts", "processing"} and self.can("administer")
+        if self.can("administer"):
+            return app_label in {"accounts", "processing"}
+        return app_label == "accounts" and self.can("administer_trust")
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        """Accounts, and a look at protocols: they are of sequences, and tell of no patient."""
-        open_to_them = perm.startswith("accounts.") or perm == "processing.view_protocolversion"
-        return open_to_them and self.can("administer")
+        """Accounts, and a look at protocols: they are of sequences, and tell of no patient.
+
+        Administrators of a trust see its people and the trust itself; which of them, the admin's
+        own lists decide.
+        """
+        if self.can("administer"):
+            return perm.startswith("accounts.") or perm == "processing.view_protocolversion"
+        return perm in _OF_TRUST_ADMINISTRATORS and self.can("administer_trust")
 
     def has_perms(self, perms: list[str], obj: object = None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perms)
+
+
+_OF_TRUST_ADMINISTRATORS = frozenset(
+    {
+        "accounts.view_user", "accounts.change_user", "accounts.view_membership",
+        "accounts.view_trust", "accounts.change_trust", "accounts.view_appointment",
+    }
+)  # fmt: skip
 
 
 class Membership(models.Model):
@@ -177,6 +240,18 @@ class Policy(models.Model):
     def current(cls, kind: str) -> Policy:
         return cls.objects.filter(kind=kind, published_at__lte=timezone.now()).latest("version")
 
+    @classmethod
+    def outstanding(cls, user: User) -> list[Policy]:
+        """The policies in force that ``user`` has not accepted; asked at every request."""
+        accepted = Consent.objects.filter(user=user, policy=models.OuterRef("pk"))
+        current = (
+            cls.objects.filter(published_at__lte=timezone.now())
+            .annotate(accepted=models.Exists(accepted))
+            .order_by("kind", "-version")
+            .distinct("kind")
+        )
+        return [policy for policy in current if not policy.accepted]  # type: ignore[attr-defined]
+
 
 class Consent(models.Model):
     """A person accepted a version of a policy."""
@@ -192,6 +267,59 @@ class Consent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.policy}"
+
+
+class Appointment(models.Model):
+    """One administrator asks to make somebody an administrator; another one decides."""
+
+    class Outcome(models.TextChoices):
+        OPEN = "open", _("Waiting for a second administrator")
+        CONFIRMED = "confirmed", _("Confirmed")
+        DECLINED = "declined", _("Declined")
+
+    public_id = PublicIdField()
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="appointments")
+    role = models.CharField(max_length=20, choices=Role.choices)
+    trust = models.ForeignKey(
+        Trust, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    requested_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now)
+    outcome = models.CharField(max_length=10, choices=Outcome.choices, default=Outcome.OPEN)
+    decided_by = models.ForeignKey(
+        User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-requested_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["user", "role"],
+                condition=models.Q(outcome="open"),
+                name="appointment_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.get_role_display()}"
+
+
+class Interest(models.Model):
+    """Somebody without an account wants to hear when the site opens to them."""
+
+    email = models.EmailField(_("e-mail address"), unique=True)
+    name = models.CharField(_("name"), max_length=120)
+    organisation = models.CharField(_("organisation"), max_length=120)
+    at = models.DateTimeField(_("when"), default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+        verbose_name = _("register of interest")
+        verbose_name_plural = _("register of interest")
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.organisation}"
 
 
 class AuditEvent(models.Model):

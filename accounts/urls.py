@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts import views
+from accounts.views import entry, people, settings
 
 urlpatterns = [
-    path("waiting/", views.waiting, name="waiting"),
-    path("policies/<slug:kind>/", views.policy, name="policy"),
+    path("waiting/", entry.waiting, name="waiting"),
+    path("policies/<slug:kind>/", entry.policy, name="policy"),
+    path("consent/", entry.consent, name="consent"),
+    path("invited/<str:token>/", entry.invited, name="invited"),
+    path("interest/", entry.interest, name="interest"),
+    path("profile/", settings.profile, name="profile"),
+    path("my-data.json", settings.my_data, name="my_data"),
+    path("close/", settings.close_account, name="close_account"),
+    path("sessions/", settings.session_list, name="sessions"),
+    path("session/", settings.session, name="session"),
+    path("directory/", people.directory, name="directory"),
+    path("invite/", people.invite, name="invite"),
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -17,7 +20,13 @@ class CoreAdminSite(admin.AdminSite):
 
     def has_permission(self, request: HttpRequest) -> bool:
         user = request.user
-        return bool(user.is_authenticated and user.can("administer"))
+        return bool(user.is_authenticated and user.is_staff)
+
+    def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
+        """What waits for a decision stands first."""
+        from accounts.admin import waiting
+
+        return super().index(request, {**(extra_context or {}), **waiting(request)})
 
     def login(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
         """One sign-in for the whole site, so that its limits and checks hold here too."""
@@ -26,3 +35,9 @@ class CoreAdminSite(admin.AdminSite):
 
             raise Http404
         return redirect(f"{reverse('account_login')}?next={reverse('admin:index')}")
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: object = None
+    ) -> HttpResponse:
+        """One page for it, which puts the change on record."""
+        return redirect("account_change_password")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -12,7 +13,19 @@ from studies.intended_use import INTENDED_USE
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    return {"intended_use": INTENDED_USE, "nav": list(_nav(request))}
+    return {
+        "intended_use": INTENDED_USE,
+        "nav": list(_nav(request)),
+        "session_warning_seconds": settings.SESSION_WARNING_SECONDS,
+        "second_factor_required": settings.REQUIRE_MFA,
+        "passkeys_need_a_name": _by_name(request),
+    }
+
+
+def _by_name(request: HttpRequest) -> str:
+    """The address of this machine by its name, where it was opened by its number."""
+    host, _colon, port = request.META.get("HTTP_HOST", "").partition(":")
+    return f"http://localhost:{port}/" if host == "127.0.0.1" and port.isdecimal() else ""
 
 
 def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
@@ -26,7 +39,7 @@ def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
         links.append((_("Protocols"), reverse("protocols")))
     if user.can("research"):
         links.append((_("Research"), reverse("research")))
-    if user.can("administer"):
+    if user.is_staff:
         links.append((_("Administration"), reverse("admin:index")))
     for label, url in links:
         yield {"label": label, "url": url, "current": request.path == url}

@@ -9,6 +9,7 @@ _CODES = {
     400: ("bad_request", "400.html"),
     403: ("forbidden", "403.html"),
     404: ("not_found", "404.html"),
+    429: ("too_many_requests", "429.html"),
     500: ("server_error", "500.html"),
 }
 
@@ -35,6 +36,11 @@ def permission_denied(request: HttpRequest, exception: Exception | None = None) 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return _answer(request, 404)
+
+
+def too_many_attempts(request: HttpRequest) -> HttpResponse:
+    """For allauth, which counts attempts and asks for the handler of this number."""
+    return _answer(request, 429)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -13,7 +13,9 @@ _CONTROL_BUT_NEWLINE = {code: text for code, text in _CONTROL.items() if code no
 
 class RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id.get()
+        # Django writes its line on an answer with an error after the request has left us.
+        asked = getattr(record, "request", None)
+        record.request_id = getattr(asked, "request_id", None) or request_id.get()
         return True
 
 

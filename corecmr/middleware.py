@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from wsgiref.headers import Headers
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -11,6 +12,7 @@ from django.middleware.gzip import GZipMiddleware
 
 from corecmr import logs
 
+SIGN_OUT = frozenset({"/accounts/logout/", "/admin/logout/"})
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
@@ -42,12 +44,24 @@ class PrivacyHeadersMiddleware:
         response = self.get_response(request)
         response.setdefault("Cache-Control", "no-store")
         response.setdefault(
-            "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+            "Permissions-Policy",
+            "camera=(), geolocation=(), microphone=(), payment=(), usb=(), "
+            "publickey-credentials-get=(self), publickey-credentials-create=(self)",
         )
         response.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        response.setdefault("Cross-Origin-Embedder-Policy", "require-corp")
+        if request.path in SIGN_OUT and request.method == "POST":
+            # The browser forgets what it kept, so that "Back" shows nothing.
+            response["Clear-Site-Data"] = '"cache", "storage"'
         if request.path != "/":
             response.setdefault("X-Robots-Tag", "noindex, nofollow")
         return response
+
+
+def static_headers(headers: Headers, path: str, url: str) -> None:
+    """For files that WhiteNoise serves: a page that embeds nothing foreign has such workers too."""
+    headers["Cross-Origin-Embedder-Policy"] = "require-corp"
+    headers["Cross-Origin-Resource-Policy"] = "same-origin"
 
 
 class CompressedPagesMiddleware(GZipMiddleware):

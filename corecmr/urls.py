@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("studies.urls")),
     path("", include("processing.urls")),
     path("accounts/", include("allauth.account.urls")),
+    path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("intended-use/", page("pages/intended_use.html"), name="intended_use"),
@@ -30,4 +31,5 @@ urlpatterns = [
 handler400 = "corecmr.errors.bad_request"
 handler403 = "corecmr.errors.permission_denied"
 handler404 = "corecmr.errors.not_found"
+handler429 = "corecmr.errors.too_many_attempts"
 handler500 = "corecmr.errors.server_error"

@@ -31,7 +31,8 @@ WEB_SECONDS = 60
 # Longer than the worker itself gives its running work.
 DRAIN_SECONDS = 40
 MADE = (
-    "demo.json", "demo-study.json", "secret-key", "deidentification-key", "identity-key", "media",
+    "demo.json", "demo-study.json", "secret-key", "deidentification-key", "identity-key", "mfa-key",
+    "media",
     "quarantine", "mail", "scratch", "phantom", "logs", "staticfiles", "worker.pgid",
     "demo-address",
 )  # fmt: skip
@@ -105,7 +106,7 @@ def _run(steps: Steps, *, once: bool) -> None:
 
 def make_secrets() -> None:
     """Keys of this demo alone; what was signed with them stays good over restarts."""
-    for name in ("secret-key", "deidentification-key", "identity-key"):
+    for name in ("secret-key", "deidentification-key", "identity-key", "mfa-key"):
         with suppress(FileExistsError):
             descriptor = os.open(VAR / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:

@@ -27,6 +27,10 @@ class SiteError(Exception):
         self.status = status
 
 
+class MoreIsAskedError(SiteError):
+    """The password was right, and the site asks this person for something else before the rest."""
+
+
 class Visitor:
     """One browser session."""
 
@@ -48,6 +52,10 @@ class Visitor:
         page = self._request("/accounts/login/", urlencode(form).encode()).decode()
         if 'name="password"' in page:
             raise SiteError(f"The site did not let {email} sign in.")
+        if "/accounts/2fa/" in page:
+            raise MoreIsAskedError(f"The site asks {email} for a second factor.")
+        if 'name="accept"' in page:
+            raise MoreIsAskedError(f"The site asks {email} to accept a new version of a policy.")
 
     def get_json(self, path: str) -> dict[str, Any]:
         """Read one of the site's JSON addresses."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from allauth.account.models import EmailAddress
 from django.core.files.base import ContentFile
 
-from accounts.models import Membership, Trust, User
+from accounts.models import Consent, Membership, Policy, Trust, User
 from accounts.roles import Role
 from studies.models import Result, SegmentFlow, Series, StoredFile, Study
 
@@ -36,6 +36,8 @@ def make_user(
         email or f"person{next(_numbers)}@hospital.example", PASSWORD, name=name, status=status
     )
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    for policy in Policy.outstanding(user):
+        Consent.objects.create(user=user, policy=policy)
     if role:
         Membership.objects.create(user=user, trust=trust, role=role)
     return user

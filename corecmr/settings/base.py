@@ -9,6 +9,7 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
 from corecmr import env
+from corecmr.middleware import static_headers
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 VAR_DIR = Path(env.text("CORECMR_VAR_DIR", str(BASE_DIR / "var")))
@@ -30,6 +31,8 @@ INSTALLED_APPS = [
     "django.forms",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_htmx",
     "django_q",
@@ -54,7 +57,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.middleware.ApprovedOnlyMiddleware",
+    "accounts.middleware.SessionLimitsMiddleware",
+    "accounts.middleware.GateMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -106,10 +110,37 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "[CoreCMR] "
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_RATE_LIMITS = {
+    # A hospital comes from one address: what one of its people does wrong must not lock the
+    # others out. What one account may bear is counted by account, wherever the tries come from.
+    "login": "300/m/ip",
+    "login_failed": "60/m/ip,5/300s/key",
+    "interest": "10/h/ip",
+    "invite": "20/d/user",
+}
+MFA_ADAPTER = "accounts.mfa.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "CoreCMR"
+# A code holds a little longer than the app shows it; accounts/mfa.py takes each only once.
+MFA_TOTP_TOLERANCE = 1
+MFA_FORMS = {
+    "authenticate": "accounts.mfa.AuthenticateOnceForm",
+    "reauthenticate": "accounts.mfa.ReauthenticateOnceForm",
+    "login_webauthn": "accounts.mfa.PasskeyLoginForm",
+}
+# Nobody signs in before the first address is confirmed; a second one may wait to be.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+REQUIRE_MFA = env.flag("CORECMR_REQUIRE_MFA", True)
+MFA_KEY_FALLBACKS: list[str] = []
 ALLAUTH_TRUSTED_PROXY_COUNT = env.number("CORECMR_TRUSTED_PROXIES", 0, high=5)
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_LONGEST_SECONDS = 12 * 60 * 60
+SESSION_IDLE_SECONDS = 30 * 60
+SESSION_WARNING_SECONDS = 5 * 60
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "corecmr.errors.csrf_failure"
@@ -119,8 +150,9 @@ DATABASES: dict[str, Any] = {}
 CACHES = {
     # In the database, because limits on sign-in must be shared by all web processes.
     "default": {
-        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "BACKEND": "corecmr.cache.LimitsCache",
         "LOCATION": "corecmr_cache",
+        "OPTIONS": {"MAX_ENTRIES": 1000},  # beyond it what has run out is deleted
     }
 }
 
@@ -166,6 +198,7 @@ STORAGES: dict[str, dict[str, Any]] = {
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "staticfiles"
+WHITENOISE_ADD_HEADERS_FUNCTION = static_headers
 MEDIA_URL = "/nowhere/"  # stored files have no address of their own: see studies/media.py
 SCRATCH_DIR = VAR_DIR / "scratch"
 
@@ -237,6 +270,7 @@ LANGUAGES = [("en-gb", _("English"))]
 TIME_ZONE = "Europe/London"
 USE_I18N = True
 USE_TZ = True
+FORMAT_MODULE_PATH = ["corecmr.formats"]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
 # --- mail and logs ----------------------------------------------------------------------------

@@ -30,6 +30,9 @@ DEIDENTIFICATION_KEY = os.environ.get("CORECMR_DEIDENTIFICATION_KEY") or _secret
     "deidentification-key"
 )
 IDENTITY_KEYS = env.words("CORECMR_IDENTITY_KEYS") or [_secret("identity-key")]
+MFA_KEY = os.environ.get("CORECMR_MFA_KEY") or _secret("mfa-key")
+REQUIRE_MFA = env.flag("CORECMR_REQUIRE_MFA", False)
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True  # passkeys at http://localhost
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS: list[str] = []
 

@@ -32,6 +32,13 @@ if any(len(key) < 50 for key in IDENTITY_KEYS):
     _problems.append("Each key of CORECMR_IDENTITY_KEYS needs at least 50 characters.")
 if DEIDENTIFICATION_KEY and DEIDENTIFICATION_KEY in IDENTITY_KEYS:
     _problems.append("CORECMR_IDENTITY_KEYS must not hold CORECMR_DEIDENTIFICATION_KEY.")
+MFA_KEY = _secret("CORECMR_MFA_KEY")
+MFA_KEY_FALLBACKS = env.words("CORECMR_MFA_KEY_FALLBACKS")
+if not env.text("CORECMR_TRUSTED_PROXIES", ""):
+    # With a wrong count all people would share one address, and its limits.
+    _problems.append(
+        "CORECMR_TRUSTED_PROXIES is not set. Say how many proxies stand before the web server."
+    )
 _database = _secret("DATABASE_URL", shortest=12)
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS")
 if not ALLOWED_HOSTS:

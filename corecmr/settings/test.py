@@ -19,6 +19,9 @@ from scripts import postgres
 SECRET_KEY = "tests-only-" + "0123456789abcdef" * 4
 DEIDENTIFICATION_KEY = "tests-only-" + "fedcba9876543210" * 4
 IDENTITY_KEYS = ["tests-only-" + "02468ace13579bdf" * 4]
+MFA_KEY = "tests-only-" + "02468ace13579bdf" * 4
+REQUIRE_MFA = False  # tests of it turn it on
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = True
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 # True if this process started the tests' server and so has to stop it.
 DATABASE_STARTED = postgres.ensure_started(test=True)

@@ -8,6 +8,7 @@ import {
   initScroll,
   initSkipLinks,
 } from 'nhsuk-frontend';
+import './session.js';
 
 document.body.classList.add('js-enabled', 'nhsuk-frontend-supported');
 for (const initialise of [

@@ -33,7 +33,7 @@ def test_each_of_them_can_sign_in_with_the_password_that_was_printed(client, fol
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     people = json.loads(path.read_text())["people"]
     assert [person["key"] for person in people] == [
-        "consultant", "colleague", "researcher", "administrator",
+        "consultant", "colleague", "researcher", "administrator", "second", "manager",
     ]  # fmt: skip
     for person in people:
         assert person["email"] in said
@@ -44,12 +44,12 @@ def test_each_of_them_can_sign_in_with_the_password_that_was_printed(client, fol
         assert (answer.status_code, answer["Location"]) == (302, "/")
         assert client.get("/", follow=True).status_code == 200
         client.post("/accounts/logout/")
-    assert len({person["password"] for person in people}) == 4
+    assert len({person["password"] for person in people}) == 6
     assert Trust.objects.count() == 2
     consultants = Membership.objects.filter(role="consultant")
     assert len({membership.trust_id for membership in consultants}) == 2
-    assert Consent.objects.count() == 8
-    assert AuditEvent.objects.filter(verb="account.seed").count() == 4
+    assert Consent.objects.count() == 12
+    assert AuditEvent.objects.filter(verb="account.seed").count() == 6
 
 
 def test_run_again_it_changes_nothing(folder):

@@ -27,9 +27,9 @@ def var(tmp_path, monkeypatch) -> Path:
 
 def test_secrets_are_made_once_and_are_nobody_elses(var):
     demo.make_secrets()
-    paths = [var / "secret-key", var / "deidentification-key"]
+    paths = [var / "secret-key", var / "deidentification-key", var / "mfa-key"]
     first = [path.read_text() for path in paths]
-    assert len(set(first)) == 2
+    assert len(set(first)) == 3
     assert all(len(text) >= 50 for text in first)
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
     demo.make_secrets()

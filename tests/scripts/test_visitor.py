@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
-from scripts.visitor import SiteError, Visitor, _parts
+from accounts.models import Consent, Policy
+from scripts.visitor import MoreIsAskedError, SiteError, Visitor, _parts
 from studies.models import Upload
 from tests.people import PASSWORD, make_trust, make_user
 
@@ -38,6 +41,25 @@ def test_files_reach_the_site_in_parts_and_whole(live_server, tmp_path):
     assert absent.value.status == 404
     with pytest.raises(SiteError, match="a page where data were expected"):
         visitor.get_json("/")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_site_asks_for_beside_the_password_is_told(live_server, settings):
+    """So that a demo whose consultant has set up a second factor starts all the same."""
+    user = make_user(make_trust())
+    Visitor(live_server.url).sign_in(user.email, PASSWORD)
+    settings.REQUIRE_MFA = True
+    with pytest.raises(MoreIsAskedError, match="second factor"):
+        Visitor(live_server.url).sign_in(user.email, PASSWORD)
+    settings.REQUIRE_MFA = False
+    TOTP.activate(user, generate_totp_secret())
+    with pytest.raises(MoreIsAskedError, match="second factor"):
+        Visitor(live_server.url).sign_in(user.email, PASSWORD)
+    Authenticator.objects.all().delete()
+    Policy.objects.get_or_create(kind="privacy", version=2)
+    Consent.objects.filter(user=user).delete()
+    with pytest.raises(MoreIsAskedError, match="new version of a policy"):
+        Visitor(live_server.url).sign_in(user.email, PASSWORD)
 
 
 def test_a_site_that_does_not_answer_is_told():

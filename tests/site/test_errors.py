@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import re
 
 import pytest
@@ -9,6 +11,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from accounts.roles import Role
+from corecmr.logs import LineFormatter, RequestIdFilter
 from studies.models import StoredFile
 from tests.people import PASSWORD, make_study, make_trust, make_user
 from tests.site.world import store
@@ -129,3 +132,34 @@ def test_too_many_attempts_are_told_on_a_page_of_ours(client):
         answer = client.post("/accounts/signup/", {"email": "x"})
     assert answer.status_code == 429
     assert b"Too many attempts" in answer.content
+
+
+def test_the_log_line_of_a_page_that_is_not_there_has_the_number_too(client):
+    """Django writes it when the request has left all of our own code."""
+    lines = io.StringIO()
+    handler = logging.StreamHandler(lines)
+    handler.addFilter(RequestIdFilter())
+    handler.setFormatter(LineFormatter())
+    logger = logging.getLogger("django.request")
+    logger.addHandler(handler)
+    try:
+        answer = client.get("/nowhere/")
+    finally:
+        logger.removeHandler(handler)
+    assert f"[{answer['X-Request-ID']}] Not Found: /nowhere/" in lines.getvalue()
+
+
+def test_the_public_page_alone_may_be_found_by_search_engines(client):
+    assert "X-Robots-Tag" not in client.get("/").headers
+    for path in ("/accounts/login/", "/accounts/signup/", "/cookies/", "/nowhere/", "/admin/"):
+        assert client.get(path).headers["X-Robots-Tag"] == "noindex, nofollow"
+
+
+def test_pages_keep_to_themselves(client):
+    headers = client.get("/").headers
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "publickey-credentials-get=(self)" in headers["Permissions-Policy"]

@@ -13,6 +13,8 @@ GOOD = {
     "SECRET_KEY": secrets.token_urlsafe(60),
     "CORECMR_DEIDENTIFICATION_KEY": secrets.token_urlsafe(60),
     "CORECMR_IDENTITY_KEYS": secrets.token_urlsafe(60),
+    "CORECMR_MFA_KEY": secrets.token_urlsafe(60),
+    "CORECMR_TRUSTED_PROXIES": "1",
     "DATABASE_URL": "postgresql://corecmr@localhost/corecmr",
     "ALLOWED_HOSTS": "corecmr.example",
     "EMAIL_HOST": "mail.example",

@@ -17,7 +17,9 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.models import AuditEvent, Policy, Trust, User
+from accounts import registration
+from accounts.models import Appointment, AuditEvent, Interest, Policy, Trust, User
+from accounts.roles import Role
 from processing.models import ProtocolVersion
 from studies.models import Series
 from tests.people import make_trust, make_user
@@ -79,18 +81,21 @@ def each(people: frozenset[str], status: int) -> dict[str, int]:
 SENDER = frozenset({"sender"})
 RESEARCHER = frozenset({"researcher"})
 ADMINISTRATOR = frozenset({"administrator"})
+OF_TRUST = frozenset({"trust administrator"})
 SIGNED_IN = APPROVED | UNAPPROVED
 VISITOR = frozenset({"visitor"})
 
 SITE: dict[str, list[Use]] = {
     "": [
-        Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 302)),
+        Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR | OF_TRUST, 302)),
+    ],
+    "progress/": [
+        Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR | OF_TRUST, 204)),
     ],
     "find/": [
         post("/find/", CONSULTANTS, verb="identity.search", data=lambda: {"number": "INV 0001"}),
         post("/find/", CONSULTANTS, ok=422),
     ],
-    "progress/": [Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR, 204))],
     "uploads/": [
         post("/uploads/", CONSULTANTS, headers=JSON, ok=201, verb="upload.start"),
         post(
@@ -258,6 +263,46 @@ ACCOUNTS: dict[str, list[Use]] = {
     "accounts/password/change/": [Use("/accounts/password/change/", APPROVED)],
     # Everybody has a password: it is changed instead.
     "accounts/password/set/": [Use("/accounts/password/set/", APPROVED, ok=302)],
+    # A person's own matters, approved or not.
+    "accounts/profile/": [Use("/accounts/profile/", SIGNED_IN)],
+    "accounts/my-data.json": [Use("/accounts/my-data.json", SIGNED_IN)],
+    "accounts/close/": [Use("/accounts/close/", SIGNED_IN)],
+    "accounts/session/": [Use("/accounts/session/", EVERYBODY)],
+    "accounts/sessions/": [Use("/accounts/sessions/", APPROVED)],
+    "accounts/directory/": [Use("/accounts/directory/", APPROVED)],
+    "accounts/invite/": [Use("/accounts/invite/", APPROVED)],
+    "accounts/invited/<str:token>/": [Use("/accounts/invited/forged/", EVERYBODY)],
+    "accounts/interest/": [Use("/accounts/interest/", EVERYBODY)],
+    # These people have accepted everything, so there is nothing to ask.
+    "accounts/consent/": [Use("/accounts/consent/", answers=each(EVERYBODY, 302))],
+    "accounts/2fa/": [Use("/accounts/2fa/", APPROVED)],
+    # Only between the password and the second factor, where none of these people is.
+    "accounts/2fa/authenticate/": [
+        Use("/accounts/2fa/authenticate/", answers=each(EVERYBODY, 302)),
+    ],
+    # Nobody here has a second factor yet; what would show or change one asks for the password.
+    "accounts/2fa/reauthenticate/": [Use("/accounts/2fa/reauthenticate/", APPROVED, ok=302)],
+    "accounts/2fa/totp/activate/": [Use("/accounts/2fa/totp/activate/", APPROVED, ok=302)],
+    "accounts/2fa/totp/deactivate/": [Use("/accounts/2fa/totp/deactivate/")],
+    "accounts/2fa/recovery-codes/": [Use("/accounts/2fa/recovery-codes/")],
+    "accounts/2fa/recovery-codes/generate/": [
+        Use("/accounts/2fa/recovery-codes/generate/", APPROVED, ok=302),
+    ],
+    "accounts/2fa/recovery-codes/download/": [Use("/accounts/2fa/recovery-codes/download/")],
+    "accounts/2fa/webauthn/": [Use("/accounts/2fa/webauthn/", APPROVED)],
+    "accounts/2fa/webauthn/add/": [Use("/accounts/2fa/webauthn/add/", APPROVED, ok=302)],
+    "accounts/2fa/webauthn/reauthenticate/": [
+        Use("/accounts/2fa/webauthn/reauthenticate/", APPROVED, ok=302),
+    ],
+    "accounts/2fa/webauthn/keys/<int:pk>/remove/": [
+        Use("/accounts/2fa/webauthn/keys/1/remove/", APPROVED, ok=302),
+    ],
+    "accounts/2fa/webauthn/keys/<int:pk>/edit/": [
+        Use("/accounts/2fa/webauthn/keys/1/edit/", APPROVED, ok=302),
+    ],
+    "accounts/2fa/webauthn/login/": [
+        Use("/accounts/2fa/webauthn/login/", EVERYBODY, headers=JSON),
+    ],
     "accounts/waiting/": [Use("/accounts/waiting/", UNAPPROVED, answers=each(APPROVED, 302))],
     "accounts/policies/<slug:kind>/": [
         Use("/accounts/policies/privacy/", EVERYBODY),
@@ -267,10 +312,13 @@ ACCOUNTS: dict[str, list[Use]] = {
 }
 
 
-def admin(path: str, status: int = 200, **options: Any) -> Use:
-    """For administrators; whoever else is signed in is sent to a sign-in that is not there."""
-    others = each((APPROVED - ADMINISTRATOR) | VISITOR | UNAPPROVED, 302)
-    answers = others | each(ADMINISTRATOR, status)
+def admin(path: str, status: int = 200, of_trust: int = 0, **options: Any) -> Use:
+    """For administrators; whoever else is signed in is sent to a sign-in that is not there.
+
+    of_trust: what an administrator of the owning trust meets, where it is not the same.
+    """
+    others = each((APPROVED - ADMINISTRATOR - OF_TRUST) | VISITOR | UNAPPROVED, 302)
+    answers = others | each(ADMINISTRATOR, status) | each(OF_TRUST, of_trust or status)
     return Use(f"/admin/{path}", answers=answers, **options)
 
 
@@ -281,17 +329,28 @@ ADMIN: dict[str, list[Use]] = {
         Use("/admin/login/", answers=each(VISITOR | UNAPPROVED, 302)),
     ],
     "admin/logout/": [admin("logout/", method="post")],
-    "admin/password_change/": [admin("password_change/")],
+    "admin/password_change/": [admin("password_change/", 302)],
     "admin/password_change/done/": [admin("password_change/done/")],
     "admin/autocomplete/": [admin("autocomplete/", 403)],
     "admin/jsi18n/": [admin("jsi18n/")],
     "admin/r/<path:content_type_id>/<path:object_id>/": [admin("r/1/1/", 404)],
-    "admin/^(?P<app_label>auth|account|django_q|accounts|processing)/$": [
+    "admin/^(?P<app_label>auth|account|mfa|usersessions|django_q|accounts|processing)/$": [
         admin("accounts/"),
-        admin("processing/"),
+        admin("processing/", of_trust=404),
+        admin("mfa/", 404),
+        admin("usersessions/", 404),
         admin("auth/", 404),
         admin("account/", 404),
         admin("django_q/", 404),
+    ],
+    "admin/accounts/user/<path:object_id>/decide/": [
+        admin(
+            "accounts/user/{accounts_user}/decide/",
+            302,
+            method="post",
+            data=lambda: {"verb": "give", "role": "researcher"},
+        ),
+        admin("accounts/user/{accounts_user}/decide/", 403),
     ],
     "admin/(?P<url>.*)$": [admin("nowhere/", 404)],
 }
@@ -303,26 +362,43 @@ ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
     "accounts/trust": (200, 200, 200, 403),
     "accounts/policy": (200, 200, 403, 403),
     "accounts/auditevent": (200, 200, 403, 403),
+    "accounts/appointment": (200, 200, 403, 403),
+    "accounts/interest": (200, 200, 403, 200),
     # To be looked at only.
     "processing/protocolversion": (200, 200, 403, 403),
     # Registered by the packages themselves; nobody has a permission for them.
     "auth/group": (403, 403, 403, 403),
     "account/emailaddress": (403, 403, 403, 403),
+    "mfa/authenticator": (403, 403, 403, 403),
+    "usersessions/usersession": (403, 403, 403, 403),
     "django_q/schedule": (403, 403, 403, 403),
     "django_q/success": (403, 403, 403, 403),
     "django_q/failure": (403, 403, 403, 403),
     "django_q/ormq": (403, 403, 403, 403),
 }
+#: What an administrator of a trust meets: its people and itself, and what waits for a second one.
+OF_TRUST_MODELS = {
+    "accounts/user": (200, 200, 403, 403),
+    "accounts/trust": (200, 200, 403, 403),
+    "accounts/appointment": (200, 200, 403, 403),
+}
 for _model, (_list, _form, _new, _delete) in ADMIN_MODELS.items():
+    _theirs = OF_TRUST_MODELS.get(_model, (403, 403, 403, 403))
     # There is no object of the closed models: history says so, and sends back.
     _pk, _history = ("{" + _model.replace("/", "_") + "}", 200) if _list == 200 else ("1", 302)
     ADMIN |= {
-        f"admin/{_model}/": [admin(f"{_model}/", _list)],
-        f"admin/{_model}/add/": [admin(f"{_model}/add/", _new)],
+        f"admin/{_model}/": [admin(f"{_model}/", _list, _theirs[0])],
+        f"admin/{_model}/add/": [admin(f"{_model}/add/", _new, _theirs[2])],
         f"admin/{_model}/<path:object_id>/": [admin(f"{_model}/{_pk}/", 302)],
-        f"admin/{_model}/<path:object_id>/change/": [admin(f"{_model}/{_pk}/change/", _form)],
-        f"admin/{_model}/<path:object_id>/delete/": [admin(f"{_model}/{_pk}/delete/", _delete)],
-        f"admin/{_model}/<path:object_id>/history/": [admin(f"{_model}/{_pk}/history/", _history)],
+        f"admin/{_model}/<path:object_id>/change/": [
+            admin(f"{_model}/{_pk}/change/", _form, _theirs[1]),
+        ],
+        f"admin/{_model}/<path:object_id>/delete/": [
+            admin(f"{_model}/{_pk}/delete/", _delete, _theirs[3]),
+        ],
+        f"admin/{_model}/<path:object_id>/history/": [
+            admin(f"{_model}/{_pk}/history/", _history, 403 if _theirs[0] != _list else 0),
+        ],
     }
 
 TABLE = SITE | ACCOUNTS | ADMIN
@@ -341,9 +417,16 @@ def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
 def world() -> World:
     made = make_world()
     make_user(make_trust(), email="reader@hospital.example")
-    for model in (User, Trust, Policy, AuditEvent, ProtocolVersion):
+    sender, chief = made.people["sender"], made.people["trust administrator"]
+    registration.ask_for_administrator(
+        sender, by=chief, role=Role.TRUST_ADMINISTRATOR, trust=sender.trust
+    )
+    Interest.objects.create(email="visitor@hospital.example", name="V", organisation="Hillside")
+    for model in (User, Trust, Policy, AuditEvent, Appointment, Interest, ProtocolVersion):
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         made.own[name] = str(model.objects.first().pk)
+    made.own["accounts_user"] = str(sender.pk)
+    made.own["accounts_trust"] = str(sender.trust.pk)
     return made
 
 
@@ -412,6 +495,24 @@ def test_people_without_approval_are_sent_to_the_waiting_page_and_visitors_to_si
                 answer = ask(client, use, world.own)
                 if not answer.headers.get("Location", "").startswith(start) or answer.verbs:
                     wrong.append((who, use.path, answer))
+    assert wrong == []
+
+
+def test_without_a_second_factor_nothing_of_a_patient_is_served(world, settings):
+    """Where the site asks for one: every address, by everybody it is for otherwise."""
+    settings.REQUIRE_MFA = True
+    wrong = []
+    for who in ("sender", "grantee", "researcher", "trust administrator", "administrator"):
+        client = world.client(who)
+        for uses in (SITE | ADMIN).values():
+            for use in uses:
+                if "visitor" in use.who and use.path != "/":
+                    continue
+                answer = ask(client, use, world.own)
+                sent = answer.headers.get("Location", "") == "/accounts/2fa/"
+                refused = use.headers == JSON and answer.status == 403
+                if not (sent or refused) or answer.verbs:
+                    wrong.append((who, use.path, answer.status, answer.verbs))
     assert wrong == []
 
 

@@ -32,7 +32,7 @@ OWNERS = frozenset({"sender", "colleague"})
 TAKERS = OWNERS | {"grantee", "grantee by trust"}
 SEERS = TAKERS | {"viewer"}
 CONSULTANTS = SEERS | {"stranger", "expired", "revoked"}
-APPROVED = CONSULTANTS | {"researcher", "administrator"}
+APPROVED = CONSULTANTS | {"researcher", "trust administrator", "administrator"}
 EVERYBODY = APPROVED | UNAPPROVED | {"visitor"}
 
 
@@ -57,6 +57,7 @@ def make_world() -> World:
         "sender": make_user(trust),
         "colleague": make_user(trust),
         "researcher": make_user(trust, Role.RESEARCHER),
+        "trust administrator": make_user(trust, Role.TRUST_ADMINISTRATOR),
         "administrator": make_administrator(),
         "pending": make_user(trust, status=User.Status.PENDING),
         "suspended": make_user(trust, status=User.Status.SUSPENDED),

@@ -16,17 +16,23 @@ from accounts import audit
 from accounts.models import Consent, Membership, Policy, Trust, User
 from accounts.roles import Role
 
-TRUSTS = (("Northside NHS Trust", "RXN01"), ("Southbank NHS Trust", "RXS02"))
+TRUSTS = (
+    ("Northside NHS Trust", "RXN01", "northside.example"),
+    ("Southbank NHS Trust", "RXS02", "southbank.example"),
+)
 PEOPLE = (
     ("consultant", "consultant@northside.example", "Dr Anna Northside", Role.CONSULTANT, 0),
     ("colleague", "consultant@southbank.example", "Dr Samuel Southbank", Role.CONSULTANT, 1),
     ("researcher", "researcher@northside.example", "Rita Research", Role.RESEARCHER, 0),
     ("administrator", "admin@corecmr.example", "Alex Admin", Role.ADMINISTRATOR, None),
+    # It takes two to make a third.
+    ("second", "second.admin@corecmr.example", "Bo Admin", Role.ADMINISTRATOR, None),
+    ("manager", "manager@northside.example", "Toni Manager", Role.TRUST_ADMINISTRATOR, 0),
 )
 
 
 class Command(BaseCommand):
-    help = "Make two trusts and one person per role, for the demo only."
+    help = "Make two trusts and people of every role, for the demo only."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.SETTINGS_MODULE.endswith((".demo", ".test")):
@@ -42,14 +48,16 @@ class Command(BaseCommand):
             json.dump({"people": people}, handle, indent=1)
         self.stdout.write("People of the demo (shown this once):")
         for person in people:
-            line = "  {role:<14} {trust:<20} {email:<32} {password}"
+            line = "  {role:<20} {trust:<20} {email:<32} {password}"
             self.stdout.write(line.format(**person))
 
     @transaction.atomic
     def _people(self) -> list[dict[str, str]]:
         trusts = [
-            Trust.objects.create(name=name, ods_code=code, research_allowed=True)
-            for name, code in TRUSTS
+            Trust.objects.create(
+                name=name, ods_code=code, mail_domains=domain, research_allowed=True
+            )
+            for name, code, domain in TRUSTS
         ]
         people = []
         for key, email, name, role, number in PEOPLE:

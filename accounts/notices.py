@@ -1,0 +1,34 @@
+"""Mail that people chose to get."""
+
+from __future__ import annotations
+
+from django.core.mail import send_mail
+from django.db import transaction
+from django.db.models import Q
+from django.template.loader import render_to_string
+
+from accounts.models import User
+from accounts.roles import Role
+
+
+def somebody_waits(user: User) -> None:
+    """Tell those who may approve ``user``, if they want to be told."""
+    if user.status != User.Status.PENDING:
+        return
+    may = Q(memberships__role=Role.ADMINISTRATOR)
+    if user.requested_trust is not None:
+        may |= Q(
+            memberships__role=Role.TRUST_ADMINISTRATOR, memberships__trust=user.requested_trust
+        )
+    told = User.objects.filter(
+        may, status=User.Status.APPROVED, is_active=True, mail_when_waiting=True
+    ).distinct()
+    addresses = list(told.values_list("email", flat=True))
+    body = render_to_string("accounts/mail/waiting.txt", {"user": user})
+    subject = render_to_string("accounts/mail/waiting_subject.txt").strip()
+
+    def send() -> None:
+        for address in addresses:  # one by one, so that nobody sees the others
+            send_mail(subject, body, None, [address])
+
+    transaction.on_commit(send)

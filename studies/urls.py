@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from accounts.identifiers import PublicIdConverter
-from studies.views import reading, research, sharing, uploading
+from studies.views import reading, reporting, research, sharing, uploading
 
 register_converter(PublicIdConverter, "public_id")
 
@@ -23,6 +23,10 @@ urlpatterns = [
     ),
     path("studies/<public_id:public_id>/", reading.show, name="study"),
     path("studies/<public_id:public_id>/everything.zip", reading.download, name="study_zip"),
+    path("studies/<public_id:public_id>/report/", reporting.write, name="report_write"),
+    path("reports/<public_id:public_id>/", reporting.show, name="report"),
+    path("reports/<public_id:public_id>/report.pdf", reporting.pdf, name="report_pdf"),
+    path("reports/<public_id:public_id>/report.txt", reporting.text, name="report_text"),
     path("studies/<public_id:public_id>/share/", sharing.share, name="study_share"),
     path(
         "studies/<public_id:public_id>/research/",

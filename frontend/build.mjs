@@ -40,6 +40,7 @@ const options = {
     study: 'frontend/js/study.js',
     site: 'frontend/css/site.css',
     admin: 'frontend/css/admin.css',
+    report: 'frontend/css/report.css',
   },
   outdir: out,
   bundle: true,

@@ -65,6 +65,10 @@ class Visitor:
         """Send fields, as a script of a page does."""
         return _object(self._request(path, urlencode(fields).encode(), accept="application/json"))
 
+    def post_page(self, path: str, fields: dict[str, str]) -> str:
+        """Send a page's form; gives the page that follows."""
+        return self._request(path, urlencode(fields).encode()).decode()
+
     def send_files(self, path: str, files: Sequence[Path], root: Path) -> Iterator[int]:
         """Send files in parts; yields how many the site has after each part."""
         for part in _parts(files):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from accounts.identifiers import PublicIdConverter
-from studies.views import deidentification, pieces, reading, research, sharing, uploading
+from studies.views import deidentification, pieces, reading, reporting, research, sharing, uploading
 
 register_converter(PublicIdConverter, "public_id")
 
@@ -35,6 +35,10 @@ urlpatterns = [
         name="study_objects_for_archive",
     ),
     path("studies/<public_id:public_id>/series/", reading.series, name="study_series"),
+    path("studies/<public_id:public_id>/report/", reporting.write, name="report_write"),
+    path("reports/<public_id:public_id>/", reporting.show, name="report"),
+    path("reports/<public_id:public_id>/report.pdf", reporting.pdf, name="report_pdf"),
+    path("reports/<public_id:public_id>/report.txt", reporting.text, name="report_text"),
     path("studies/<public_id:public_id>/share/", sharing.share, name="study_share"),
     path(
         "studies/<public_id:public_id>/research/",

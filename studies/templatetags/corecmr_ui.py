@@ -17,8 +17,13 @@ _TOPS = {"stress": MBF_HIGH, "rest": MBF_HIGH, "unknown": MBF_HIGH, "reserve": 4
 
 
 @register.inclusion_tag("studies/_bullseye.html")
-def bullseye(segments: Iterable[Mapping[str, Any]], quantity: str, title: str) -> dict[str, Any]:
-    """The 16 segments of one quantity: "stress", "rest", "unknown" (flow) or "reserve"."""
+def bullseye(
+    segments: Iterable[Mapping[str, Any]], quantity: str, title: str, plain: bool = False
+) -> dict[str, Any]:
+    """The 16 segments of one quantity: "stress", "rest", "unknown" (flow) or "reserve".
+
+    plain: on paper, where a segment leads to no row of a table.
+    """
     top = _TOPS[quantity]
     shapes = []
     for segment in segments:
@@ -38,6 +43,7 @@ def bullseye(segments: Iterable[Mapping[str, Any]], quantity: str, title: str) -
     return {
         "quantity": quantity,
         "title": title,
+        "plain": plain,
         "shapes": shapes,
         "known": any(shape["value"] is not None for shape in shapes),
         "unit": "" if quantity == "reserve" else MBF_UNIT,
@@ -61,6 +67,11 @@ def _value(segment: Mapping[str, Any], quantity: str) -> tuple[float | None, boo
 def known(segments: Iterable[Mapping[str, Any]], quantity: str) -> bool:
     """Whether any segment has a value of this quantity."""
     return any(_value(segment, quantity)[0] is not None for segment in segments)
+
+
+@register.filter
+def entry(known: Mapping[str, str], key: str) -> str:
+    return known.get(key, "")
 
 
 @register.filter

@@ -15,34 +15,16 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, corrections, identity, media, numbers
+from studies import access, archive, corrections, identity, media, numbers, reporting
 from studies import record as record_of
 from studies.forms import SeriesForm
 from studies.models import Result, Series, Share, StoredFile, Study
 from studies.models.studies import Level, State
 from studies.pace import DOUBTS_OF_TIME, pace
+from studies.segments import AHA_NAMES
 
 #: Shown elsewhere on the page than in the list of files.
 _APART = frozenset({StoredFile.Kind.POSTER, StoredFile.Kind.OBJECTS})
-
-AHA_NAMES = {
-    1: _("Basal anterior"),
-    2: _("Basal anteroseptal"),
-    3: _("Basal inferoseptal"),
-    4: _("Basal inferior"),
-    5: _("Basal inferolateral"),
-    6: _("Basal anterolateral"),
-    7: _("Mid anterior"),
-    8: _("Mid anteroseptal"),
-    9: _("Mid inferoseptal"),
-    10: _("Mid inferior"),
-    11: _("Mid inferolateral"),
-    12: _("Mid anterolateral"),
-    13: _("Apical anterior"),
-    14: _("Apical septal"),
-    15: _("Apical inferior"),
-    16: _("Apical lateral"),
-}
 
 
 @require_GET
@@ -63,11 +45,13 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "may_run": access.may(person(request), "run", study),
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
+        "reports": reporting.signed_of(study),
+        "draft": reporting.draft_of(study) if owner else None,
     }
     if owner:
         context |= _patient(request, study)
     if result is not None:
-        context |= _result_context(result)
+        context |= result_context(result)
     return render(request, "studies/study.html", context)
 
 
@@ -121,7 +105,7 @@ def _shares(study: Study) -> list[Share]:
     return list(study.shares.select_related("to_trust", "to_user", "by"))
 
 
-def _result_context(result: Result) -> dict[str, Any]:
+def result_context(result: Result) -> dict[str, Any]:
     files = list(result.files.all())
     by_place = {(stored.folder, stored.name): stored for stored in files}
     series = result.report["series"]

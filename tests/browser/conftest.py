@@ -6,6 +6,7 @@ loop in this thread, in which Django would refuse the database to other tests.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def sent(site: Site, export: Path) -> tuple[Visitor, str]:
 
 @pytest.fixture(scope="package")
 def analysed(site: Site, sent: tuple[Visitor, str]) -> dict[str, str]:
-    """Addresses of the upload that was sent and of its study, once that has a result."""
+    """Addresses of the upload that was sent, its study with a result, and a draft report on it."""
     visitor, upload = sent
 
     def studies() -> list[dict[str, str]]:
@@ -146,4 +147,7 @@ def analysed(site: Site, sent: tuple[Visitor, str]) -> dict[str, str]:
 
     study = wait_for(studies, "the upload is checked", ANALYSIS_SECONDS)[0]["url"]
     wait_for(has_result, "the study is analysed", ANALYSIS_SECONDS)
-    return {"upload": upload, "study": study}
+    page = visitor.post_page(f"{study}report/", {"text": "Flow is even.", "do": "save"})
+    report = re.search(r"/reports/\w+/", page)
+    assert report is not None
+    return {"upload": upload, "study": study, "report": report[0]}

@@ -46,6 +46,8 @@ PAGES = {
     "upload": ("consultant", "{upload}"),
     "study": ("consultant", "{study}"),
     "share": ("consultant", "{study}share/"),
+    "report, being written": ("consultant", "{study}report/"),
+    "report": ("consultant", "{report}"),
     "analyse again": ("consultant", "{study}run/options/"),
     "protocols": ("consultant", "/protocols/"),
     "new protocol": ("consultant", "/protocols/new/"),

@@ -168,6 +168,28 @@ SITE: dict[str, list[Use]] = {
             data=lambda: {"agent": "gadoterate"},
         ),
     ],
+    "studies/<public_id:public_id>/report/": [
+        Use("/studies/{study}/report/", OWNERS, verb="report.write"),
+        post(
+            "/studies/{study}/report/", OWNERS, ok=302, verb="report.save",
+            data=lambda: {"text": "Flow is even.", "do": "save", "seen": "1"},
+        ),
+        post(
+            "/studies/{study}/report/", OWNERS, ok=302, verb="report.sign",
+            data=lambda: {"text": "Flow is even.", "do": "sign", "seen": "1"},
+        ),
+    ],
+    "reports/<public_id:public_id>/": [
+        Use("/reports/{report}/", SEERS, verb="report.view"),
+        Use("/reports/{draft}/", OWNERS, verb="report.view"),
+    ],
+    "reports/<public_id:public_id>/report.pdf": [
+        Use("/reports/{report}/report.pdf", TAKERS, verb="report.download"),
+    ],
+    "reports/<public_id:public_id>/report.txt": [
+        Use("/reports/{report}/report.txt", TAKERS, verb="report.download"),
+        Use("/reports/{draft}/report.txt", OWNERS, verb="report.download"),
+    ],
     "studies/<public_id:public_id>/share/": [
         Use("/studies/{study}/share/", OWNERS),
         post(
@@ -547,7 +569,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 42 * len(APPROVED)
+    assert asked == 50 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

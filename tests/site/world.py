@@ -13,7 +13,7 @@ from django.utils import timezone
 from accounts.models import Trust, User
 from accounts.roles import Role
 from processing import protocols, runs
-from studies import identity, sharing, uploads
+from studies import identity, reporting, sharing, uploads
 from studies.models import Share, StoredFile, Study
 from tests.people import (
     make_administrator,
@@ -105,7 +105,12 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     part = uploads.expect(sending, name="IM_0002", size=5)
     protocol = protocols.create(by=user, content=protocol_content())
     run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
+    report = reporting.save(study, by=user, text="Flow is even.", seen=None)
+    reporting.sign(report, by=user)
+    draft = reporting.save(study, by=user, text="Flow is uneven.", seen=None)
     return study, {
+        "report": report.public_id,
+        "draft": draft.public_id,
         "study": study.public_id,
         "run": run.public_id,
         "protocol": protocol.public_id,

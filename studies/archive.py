@@ -12,6 +12,7 @@ from zipstream import ZIP_STORED, ZipStream
 
 from accounts import audit
 from accounts.models import User
+from studies import access
 from studies.intended_use import INTENDED_USE
 from studies.models import Result, StoredFile, Study
 
@@ -20,6 +21,7 @@ _CHUNK = 256 * 1024
 
 def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpResponse:
     """The rebuilt source images and the files of ``result``, with a manifest of their hashes."""
+    access.require(to, "download", study)
     files = list(study.files.filter(result=None))
     if result is not None:
         files += list(result.files.all())

@@ -54,6 +54,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.refusals.RefusalsMiddleware",
     "accounts.middleware.ApprovedOnlyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -168,6 +169,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "staticfiles"
 MEDIA_URL = "/nowhere/"  # stored files have no address of their own: see studies/media.py
 SCRATCH_DIR = VAR_DIR / "scratch"
+#: Signed heads of the record's chain, outside of the database: they tell when its end was cut off.
+AUDIT_HEADS = Path(env.text("CORECMR_AUDIT_HEADS", str(VAR_DIR / "audit-heads.jsonl")))
 
 # Files go to a temporary file at once, so a request's memory does not grow with its files.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]

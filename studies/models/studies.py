@@ -44,6 +44,8 @@ class Study(models.Model):
     scanner_pseudonym = models.CharField(max_length=16, blank=True)
     field_t = models.FloatField(null=True, blank=True)
     research_permission = models.BooleanField(default=False)
+    #: Why it must be kept whatever else is decided; "" is no hold.
+    hold_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -13,10 +13,12 @@ from django.views.decorators.http import require_GET, require_safe
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, media, numbers
+from studies import access, archive, erasure, media, numbers, record
 from studies.models import Result, Share, StoredFile, Study
 from studies.models.studies import Level, State
 from studies.pace import DOUBTS_OF_TIME, pace
+
+LATEST_OPENINGS = 10
 
 AHA_NAMES = {
     1: _("Basal anterior"),
@@ -51,12 +53,22 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "is_owner": owner,
         "may_download": access.may(person(request), "download", study),
         "may_run": access.may(person(request), "run", study),
+        **(_governance(study) if owner else {}),
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
     }
     if result is not None:
         context |= _result_context(result)
     return render(request, "studies/study.html", context)
+
+
+def _governance(study: Study) -> dict[str, Any]:
+    """For owners: who opened it lately, until when it is kept, and whether its end is asked for."""
+    return {
+        "openings": record.openings(list(record.events_of(study)[:LATEST_OPENINGS])),
+        "kept_until": erasure.kept_until(study),
+        "erasure": study.erasures.filter(withdrawn_at=None, confirmed_at=None).first(),
+    }
 
 
 def _shares(study: Study) -> list[Share]:

@@ -143,7 +143,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("person"))
     def person(self, event: AuditEvent) -> str:
-        return event.email or ("–" if event.actor else _("the system"))  # type: ignore[attr-defined]
+        return str(event.email or ("–" if event.actor else _("the system")))  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.export)
@@ -163,7 +163,16 @@ class AuditEventAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         events = self.get_changelist_instance(request).get_queryset(request)
         audit.record(request.user, "audit.export", events=events.count())
-        head = ["at", "person", "person_id", "verb", "object_type", "object_id", "detail", "request"]
+        head = [
+            "at",
+            "person",
+            "person_id",
+            "verb",
+            "object_type",
+            "object_id",
+            "detail",
+            "request",
+        ]
         rows = (
             [
                 event.at.isoformat(timespec="milliseconds"), event.email or "", event.actor,

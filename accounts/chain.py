@@ -148,7 +148,7 @@ def _kept(path: Path) -> tuple[dict[int, str], int]:
 
 
 def _keys() -> list[str]:
-    return [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return [settings.SECRET_KEY, *map(str, settings.SECRET_KEY_FALLBACKS)]
 
 
 def _mac(line: dict[str, object], key: str) -> str:

@@ -12,7 +12,9 @@ from studies.intended_use import INTENDED_USE
 
 
 def site(request: HttpRequest) -> dict[str, object]:
-    return {"intended_use": INTENDED_USE, "nav": list(_nav(request))}
+    user = getattr(request, "user", None)
+    look_up = user is not None and user.is_authenticated and user.can("read_studies")
+    return {"intended_use": INTENDED_USE, "nav": list(_nav(request)), "may_look_up": look_up}
 
 
 def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
@@ -24,6 +26,8 @@ def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
         links.append((_("Studies"), reverse("home")))
     if user.can("protocols"):
         links.append((_("Protocols"), reverse("protocols")))
+    if user.can("read_studies") or user.can("administer_trust"):
+        links.append((_("Erasures"), reverse("erasures")))
     if user.can("research"):
         links.append((_("Research"), reverse("research")))
     if user.can("administer"):

@@ -19,9 +19,7 @@ from studies.models import Share, Study
 
 Verb = Literal["see", "download", "comment", "run", "share", "manage"]
 #: What members of the owning trust may do with its studies.
-OWNER_VERBS: frozenset[str] = frozenset(
-    {"see", "download", "comment", "run", "share", "manage"}
-)
+OWNER_VERBS: frozenset[str] = frozenset({"see", "download", "comment", "run", "share", "manage"})
 
 
 def _clinical_trusts(user: User) -> QuerySet[Membership]:

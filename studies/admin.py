@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts import audit
+from accounts.person import person
 from studies.models import Retention
 
 
@@ -16,10 +17,10 @@ class RetentionAdmin(admin.ModelAdmin):
     list_display = ("trust", "days")
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return request.user.can("administer")
+        return person(request).can("administer")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.can("administer")
+        return person(request).can("administer")
 
     has_add_permission = has_module_permission
     has_change_permission = has_view_permission

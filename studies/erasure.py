@@ -76,7 +76,7 @@ def confirm(erasure: Erasure, *, by: User) -> None:
             raise ErasureError(
                 _("You asked for this yourself. A second person of your trust must confirm it.")
             )
-        study = Study.objects.select_for_update().filter(pk=locked.study_id).first()
+        study = Study.objects.select_for_update().filter(erasures=locked).first()
         if study is None:
             return
         _refuse_if_held(study)
@@ -128,8 +128,7 @@ def lift_hold(study: Study, *, by: User) -> None:
 def _refuse_if_held(study: Study) -> None:
     if study.hold_reason:
         raise ErasureError(
-            _("This study is on hold and must be kept: %(reason)s")
-            % {"reason": study.hold_reason}
+            _("This study is on hold and must be kept: %(reason)s") % {"reason": study.hold_reason}
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ def scene() -> Iterator[None]:
 
     from scripts import postgres
 
+    logging.getLogger("django.request").setLevel(logging.ERROR)  # refusals are what is drilled
     setup_test_environment(debug=False)
     before = connection.settings_dict["NAME"]
     connection.settings_dict["TEST"]["NAME"] = f"drill_{os.getpid()}"

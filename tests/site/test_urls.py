@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import AuditEvent, Policy, Trust, User
 from processing.models import ProtocolVersion
+from studies.models import Retention
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -47,6 +48,7 @@ class Use:
     path: with the names of objects in braces. who: the people it serves; the others meet the
     usual answers. answers: where the answer depends on who asks. verb: the line in the record
     that each use leaves; "" for what leaves none, such as the polls behind a page that did.
+    otherwise: the line of those who get an answer that is neither what they asked for nor a 404.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Use:
     ok: int = 200
     verb: str = ""
     answers: dict[str, int] = field(default_factory=dict)
+    otherwise: str = ""
 
     def expected(self, who: str) -> int:
         if who in self.answers:
@@ -128,6 +131,41 @@ SITE: dict[str, list[Use]] = {
             "/studies/{study}/research/", OWNERS, ok=302, verb="study.research_permission",
             data=lambda: {"allowed": "no"},
         ),
+    ],
+    "studies/<public_id:public_id>/openings/": [
+        Use("/studies/{study}/openings/", OWNERS, verb="study.openings"),
+    ],
+    "studies/<public_id:public_id>/hold/": [
+        Use("/studies/{study}/hold/", OWNERS, verb="study.hold_form"),
+        post(
+            "/studies/{study}/hold/", OWNERS, ok=302, verb="study.hold",
+            data=lambda: {"reason": "court order"},
+        ),
+    ],
+    "studies/<public_id:public_id>/erase/": [
+        Use("/studies/{study}/erase/", OWNERS, verb="study.erase_form"),
+        # It has been asked for: asking again is the same request, and the page is its own.
+        post(
+            "/studies/{study}/erase/", OWNERS, ok=302, data=lambda: {"reason": "patient"},
+        ),
+    ],
+    "erasures/": [Use("/erasures/", CONSULTANTS, verb="erasure.list")],
+    "erasures/<public_id:public_id>/": [
+        Use("/erasures/{erasure}/", OWNERS, verb="erasure.view"),
+    ],
+    "erasures/<public_id:public_id>/confirm/": [
+        # Who asked for it is told that a second person must confirm.
+        post("/erasures/{erasure}/confirm/", OWNERS - SENDER, ok=302, verb="erasure.confirm",
+             answers=each(SENDER, 302)),
+    ],
+    "erasures/<public_id:public_id>/withdraw/": [
+        post("/erasures/{erasure}/withdraw/", OWNERS, ok=302, verb="erasure.withdraw"),
+    ],
+    "look-up/": [
+        Use("/look-up/", CONSULTANTS),
+        post("/look-up/", SEERS, ok=302, verb="lookup.found",
+             data=lambda: {"reference": "{reference}"},
+             answers=each(CONSULTANTS - SEERS, 422), otherwise="lookup.invalid"),
     ],
     "shares/<public_id:public_id>/revoke/": [
         post("/shares/{share}/revoke/", OWNERS, ok=302, verb="study.unshare"),
@@ -241,9 +279,10 @@ ADMIN: dict[str, list[Use]] = {
     "admin/autocomplete/": [admin("autocomplete/", 403)],
     "admin/jsi18n/": [admin("jsi18n/")],
     "admin/r/<path:content_type_id>/<path:object_id>/": [admin("r/1/1/", 404)],
-    "admin/^(?P<app_label>auth|account|django_q|accounts|processing)/$": [
+    "admin/^(?P<app_label>auth|account|django_q|accounts|studies|processing)/$": [
         admin("accounts/"),
         admin("processing/"),
+        admin("studies/"),
         admin("auth/", 404),
         admin("account/", 404),
         admin("django_q/", 404),
@@ -260,6 +299,8 @@ ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
     "accounts/auditevent": (200, 200, 403, 403),
     # To be looked at only.
     "processing/protocolversion": (200, 200, 403, 403),
+    # A period of each trust; no study.
+    "studies/retention": (200, 200, 200, 403),
     # Registered by the packages themselves; nobody has a permission for them.
     "auth/group": (403, 403, 403, 403),
     "account/emailaddress": (403, 403, 403, 403),
@@ -280,6 +321,10 @@ for _model, (_list, _form, _new, _delete) in ADMIN_MODELS.items():
         f"admin/{_model}/<path:object_id>/history/": [admin(f"{_model}/{_pk}/history/", _history)],
     }
 
+ADMIN["admin/accounts/auditevent/export.csv"] = [
+    admin("accounts/auditevent/export.csv", verb="audit.export"),
+]
+
 TABLE = SITE | ACCOUNTS | ADMIN
 
 
@@ -296,7 +341,7 @@ def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
 def world() -> World:
     made = make_world()
     make_user(make_trust(), email="reader@hospital.example")
-    for model in (User, Trust, Policy, AuditEvent, ProtocolVersion):
+    for model in (User, Trust, Policy, AuditEvent, ProtocolVersion, Retention):
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         made.own[name] = str(model.objects.first().pk)
     return made
@@ -316,7 +361,7 @@ def ask(client: Client, use: Use, objects: dict[str, str]) -> Answer:
     with transaction.atomic():
         cookies = client.cookies.copy()
         response = getattr(client, use.method)(
-            use.path.format_map(objects), use.data(), headers=use.headers
+            use.path.format_map(objects), filled(use.data(), objects), headers=use.headers
         )
         content = b"".join(response) if response.streaming else response.content
         events = AuditEvent.objects.filter(pk__gt=last).values_list("verb", flat=True)
@@ -326,6 +371,14 @@ def ask(client: Client, use: Use, objects: dict[str, str]) -> Answer:
     return Answer(
         response.status_code, comparable(content, response), comparable_headers(response), verbs
     )
+
+
+def filled(data: dict[str, Any], objects: dict[str, str]) -> dict[str, Any]:
+    """The form's values, with the names of objects in braces filled in."""
+    return {
+        name: value.format_map(objects) if isinstance(value, str) else value
+        for name, value in data.items()
+    }
 
 
 def comparable(content: bytes, response: Any) -> str:
@@ -384,7 +437,8 @@ def test_each_use_is_recorded_and_a_refusal_changes_nothing(world):
                 served = who in use.who
                 if (use.verb in answer.verbs) != (served and bool(use.verb)):
                     wrong.append((who, use.path, use.verb, answer.verbs))
-                refused = REFUSED if answer.status in (403, 404) else []
+                told = [use.otherwise] if use.otherwise else []
+                refused = REFUSED if answer.status in (403, 404) else told
                 if not served and answer.verbs != refused:
                     wrong.append((who, use.path, "refused", answer.verbs))
     assert wrong == []
@@ -406,7 +460,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 26 * len(APPROVED)
+    assert asked == 34 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

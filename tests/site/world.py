@@ -13,8 +13,8 @@ from django.utils import timezone
 from accounts.models import Trust, User
 from accounts.roles import Role
 from processing import protocols, runs
-from studies import sharing, uploads
-from studies.models import Share, StoredFile, Study
+from studies import erasure, sharing, uploads
+from studies.models import Retention, Share, StoredFile, Study
 from tests.people import (
     make_administrator,
     make_result,
@@ -97,9 +97,13 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
     protocol = protocols.create(by=user, content=protocol_content())
+    asked = erasure.request(study, by=user, reason="patient")
+    Retention.objects.create(trust=trust, days=3650)
     run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
     return study, {
         "study": study.public_id,
+        "reference": study.reference,
+        "erasure": asked.public_id,
         "run": run.public_id,
         "protocol": protocol.public_id,
         "upload": upload.public_id,

@@ -94,7 +94,7 @@ TABLE = [
     row(f"{_STUDY}erase/", get=("manage", 200), post=("manage", 302), data={"reason": "over"}),
     row(f"{_STUDY}run/", get=("see", 200)),
     row(f"{_STUDY}run/submit/", post=("run", 302)),
-    row(f"{_STUDY}run/options/", get=("run", 200), post=("run", 302)),
+    row(f"{_STUDY}run/options/", get=("run", 200), post=("run", 302), data={"protocol": ""}),
     row(f"{_STUDY}status.json", get=("see", 200)),
     row("files/<public_id:public_id>/", "/files/{picture}/", get=("see", 200), head=("see", 200)),
     row(

@@ -5,8 +5,10 @@ Administrators of the site see everybody; those of a trust see the people of the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -14,8 +16,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
 from django.urls import path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -24,6 +32,7 @@ from accounts import audit, registration
 from accounts.models import Appointment, AuditEvent, Interest, Membership, Policy, Trust, User
 from accounts.person import person
 from accounts.roles import APPOINTED, REQUESTABLE, Role
+from corecmr.spreadsheet import csv_lines
 
 
 def _people(request: HttpRequest) -> QuerySet[User]:
@@ -373,7 +382,76 @@ class PolicyAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "verb", "actor", "object_type", "object_id")
+    """Who did what: found by a study's reference, by a person, or by an id; given out as CSV."""
+
+    list_display = ("at", "person", "verb", "object_type", "object_id", "detail")
     list_filter = ("verb",)
     search_fields = ("actor", "object_id")
+    search_help_text = _("A study’s reference, a person’s name or address, or an id.")
     date_hierarchy = "at"
+    list_per_page = 50
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        email = User.objects.filter(public_id=OuterRef("actor")).values("email")
+        return super().get_queryset(request).annotate(email=Subquery(email))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        named = audit.ids_named(search_term)
+        if named:
+            return queryset.filter(object_id__in=named), False
+        found, duplicates = super().get_search_results(request, queryset, search_term)
+        if search_term.strip():
+            people = User.objects.filter(
+                Q(email__icontains=search_term) | Q(name__icontains=search_term)
+            )
+            found |= queryset.filter(actor__in=people.values("public_id"))
+        return found, duplicates
+
+    @admin.display(description=_("person"))
+    def person(self, event: AuditEvent) -> str:
+        return str(event.email or ("–" if event.actor else _("the system")))  # type: ignore[attr-defined]
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.export)
+        own = [path("export.csv", view, name="accounts_auditevent_export")]
+        return own + super().get_urls()
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        # What was looked for may name somebody, so only that there was something is kept.
+        audit.record(request.user, "audit.view", searched="q" in request.GET)
+        return super().changelist_view(request, extra_context)
+
+    def export(self, request: HttpRequest) -> StreamingHttpResponse:
+        """The list as it is filtered, all pages of it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        events = self.get_changelist_instance(request).get_queryset(request)
+        audit.record(request.user, "audit.export", events=events.count())
+        head = [
+            "at",
+            "person",
+            "person_id",
+            "verb",
+            "object_type",
+            "object_id",
+            "detail",
+            "request",
+        ]
+        rows = (
+            [
+                event.at.isoformat(timespec="milliseconds"), event.email or "", event.actor,
+                event.verb, event.object_type, event.object_id,
+                json.dumps(event.detail, sort_keys=True), event.request_id,
+            ]
+            for event in events.iterator(chunk_size=2000)
+        )  # fmt: skip
+        response = StreamingHttpResponse(
+            csv_lines(chain([head], rows)), content_type="text/csv; charset=utf-8"
+        )
+        response["Content-Disposition"] = 'attachment; filename="corecmr-record.csv"'
+        return response

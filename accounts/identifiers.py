@@ -51,6 +51,20 @@ def is_reference(text: str) -> bool:
     return check_character(text[:-1]) == text[-1]
 
 
+#: What people write for characters that a reference does not have.
+_MEANT = str.maketrans({"O": "0", "I": "1", "L": "1"})
+
+
+def clean_reference(text: str) -> str:
+    """``text`` as a reference is written, or "" where it cannot be one."""
+    text = text.strip().upper()[:20]
+    # The check character may be any letter, so only what stands before it is corrected.
+    body = text.replace(" ", "").replace("-", "")
+    body = body[: REFERENCE_LENGTH - 1].translate(_MEANT) + body[REFERENCE_LENGTH - 1 :]
+    known = len(body) == REFERENCE_LENGTH and all(one in _ALPHANUMERIC for one in body)
+    return body if known and is_reference(body) else ""
+
+
 def _swaps(text: str) -> list[str]:
     """``text`` with each pair of differing neighbours swapped."""
     return [

@@ -338,3 +338,20 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.object_type} {self.object_id}".strip()
+
+
+class AuditLink(models.Model):
+    """A link of the record's chain: the digest of an event and of the link before.
+
+    The database writes it when the event's transaction commits, see ``accounts/chain.py``.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    event_id = models.BigIntegerField(unique=True)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        ordering: ClassVar = ["position"]
+
+    def __str__(self) -> str:
+        return f"link {self.position}"

@@ -13,9 +13,12 @@ from studies.intended_use import INTENDED_USE
 
 
 def site(request: HttpRequest) -> dict[str, object]:
+    user = getattr(request, "user", None)
+    look_up = user is not None and user.is_authenticated and user.can("read_studies")
     return {
         "intended_use": INTENDED_USE,
         "nav": list(_nav(request)),
+        "may_look_up": look_up,
         "session_warning_seconds": settings.SESSION_WARNING_SECONDS,
         "second_factor_required": settings.REQUIRE_MFA,
         "passkeys_need_a_name": _by_name(request),
@@ -37,6 +40,8 @@ def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
         links.append((_("Studies"), reverse("home")))
     if user.can("protocols"):
         links.append((_("Protocols"), reverse("protocols")))
+    if user.can("read_studies") or user.can("administer_trust"):
+        links.append((_("Erasures"), reverse("erasures")))
     if user.can("research"):
         links.append((_("Research"), reverse("research")))
     if user.is_staff:

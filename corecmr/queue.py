@@ -7,6 +7,8 @@ What happened to the work is never read from here: rows of our own tables say th
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.tasks import async_task
@@ -15,6 +17,7 @@ JOBS: dict[str, str] = {
     "ingest": "studies.tasks.ingest_upload",
     "submit": "processing.tasks.submit_study",
     "run": "processing.tasks.execute_run",
+    "erase": "studies.tasks.erase_files",
     "ping": "processing.tasks.ping",
 }
 
@@ -32,3 +35,13 @@ def take_back() -> int:
     """
     now = timezone.now()
     return OrmQ.objects.filter(lock__gt=now).update(lock=now)
+
+
+def forget(job: str, pks: Collection[int]) -> int:
+    """Take waiting messages of ``job`` for these rows out of the queue; says how many."""
+    gone = [
+        message.pk
+        for message in OrmQ.objects.all()
+        if message.task.get("func") == JOBS[job] and message.task.get("args", (None,))[0] in pks
+    ]
+    return OrmQ.objects.filter(pk__in=gone).delete()[0]

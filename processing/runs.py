@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
+from django.http import Http404
 from django.utils import timezone
 
 from accounts import audit
@@ -95,6 +96,11 @@ def _input_key(study: Study, parameters: dict[str, Any]) -> str:
     images = study.files.filter(kind=StoredFile.Kind.SOURCE).order_by("sha256")
     text = json.dumps([parameters, list(images.values_list("sha256", flat=True))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def still_allowed(run: Run) -> bool:
+    """Whether who asked for the run may still ask for it; the system always may."""
+    return run.requested_by is None or access.may(run.requested_by, "run", run.study)
 
 
 def claim(pk: int) -> Run | None:
@@ -185,9 +191,16 @@ def fault(run: Run, reason: str) -> bool:
         return moved
 
 
+def may_cancel(user: User, run: Run) -> bool:
+    """A guest who may analyse stops only what the guest started."""
+    verb: access.Verb = "run" if run.requested_by_id == user.pk else "manage"
+    return access.may(user, verb, run.study)
+
+
 def cancel(run: Run, *, by: User) -> bool:
     """Stop a waiting or running run; its worker notices at the next heartbeat."""
-    access.require(by, "run", run.study)
+    if not may_cancel(by, run):
+        raise Http404
     with transaction.atomic():
         locked = Run.objects.select_for_update().filter(pk=run.pk).first()
         if locked is None or locked.state not in states.OPEN:

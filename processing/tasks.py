@@ -51,6 +51,11 @@ def execute_run(pk: int) -> None:
 
 
 def _execute(run: Run) -> None:
+    if not runs.still_allowed(run):
+        runs.fail(
+            run, "Who asked for this analysis may no longer use the study. Start it again yourself."
+        )
+        return
     with child.scratch(run) as work:
         if not child.fetch(run, work / "in", lambda part: runs.heartbeat(run, "fetch", part / 20)):
             return

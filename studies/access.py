@@ -17,9 +17,11 @@ from accounts.models import Membership, User
 from accounts.roles import roles_with
 from studies.models import Share, Study
 
-Verb = Literal["see", "download", "run", "share", "manage", "identify"]
+Verb = Literal["see", "download", "comment", "run", "share", "manage", "identify"]
 #: What members of the owning trust may do with its studies.
-OWNER_VERBS: frozenset[str] = frozenset({"see", "download", "run", "share", "manage", "identify"})
+OWNER_VERBS: frozenset[str] = frozenset(
+    {"see", "download", "comment", "run", "share", "manage", "identify"}
+)
 
 
 def _clinical_trusts(user: User) -> QuerySet[Membership]:
@@ -73,6 +75,20 @@ def require(user: User, verb: Verb, study: Study) -> None:
     """404 where ``user`` may not do ``verb``: a refusal tells nothing either."""
     if not may(user, verb, study):
         raise Http404
+
+
+def decides_for(user: User) -> QuerySet[Membership]:
+    """The trusts for whose studies the person may decide that they end.
+
+    Consultants, and administrators of a trust, who need not see a study for that.
+    """
+    roles = [
+        role
+        for capability in ("read_studies", "administer_trust")
+        if user.is_authenticated and user.can(capability)
+        for role in roles_with(capability)
+    ]
+    return Membership.objects.filter(user=user, trust__isnull=False, role__in=roles)
 
 
 def is_owner(user: User, study: Study) -> bool:

@@ -14,7 +14,7 @@ from zipstream import ZIP_STORED, ZipStream
 
 from accounts import audit
 from accounts.models import User
-from studies import corrections
+from studies import access, corrections
 from studies.dicom.write.relink import Original, relinked
 from studies.identity import Identity
 from studies.intended_use import INTENDED_USE
@@ -25,6 +25,7 @@ _CHUNK = 256 * 1024
 
 def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpResponse:
     """The rebuilt source images and the files of ``result``, with a manifest of their hashes."""
+    access.require(to, "download", study)
     files = list(study.files.filter(result=None))
     if result is not None:
         files += list(result.files.all())

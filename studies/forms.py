@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Trust, User
 from studies import sharing
 from studies.corrections import FIELDS
-from studies.models import Series, Study
+from studies.models import Erasure, Series, Study
 from studies.models.studies import Level, State
 
 
@@ -47,6 +47,12 @@ class ShareForm(forms.Form):
     )
     may_download = forms.BooleanField(
         label=_("They may download images and results"), required=False, initial=True
+    )
+
+    may_run = forms.BooleanField(
+        label=_("They may analyse it again"),
+        required=False,
+        help_text=_("What they get stays with the study, for your trust to see."),
     )
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
@@ -133,4 +139,28 @@ class ResearchExportForm(forms.Form):
         label=_("What the data is for"),
         max_length=300,
         help_text=_("For example the study's name and its ethics reference. It is recorded."),
+    )
+
+
+class LookupForm(forms.Form):
+    reference = forms.CharField(
+        label=_("Reference of a study"),
+        max_length=20,
+        help_text=_("Seven letters and digits, for example as said on the telephone."),
+    )
+
+
+class ErasureForm(forms.Form):
+    reason = forms.ChoiceField(
+        label=_("Why it is to be erased"),
+        choices=[one for one in Erasure.Reason.choices if one[0] != Erasure.Reason.RETENTION],
+        widget=forms.RadioSelect,
+    )
+
+
+class HoldForm(forms.Form):
+    reason = forms.CharField(
+        label=_("Why the study must be kept"),
+        max_length=300,
+        help_text=_("Shown to your trust while the hold lasts. Do not name the patient."),
     )

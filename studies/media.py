@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import IO
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -18,8 +17,6 @@ from studies.models import StoredFile
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _CHUNK = 256 * 1024
-#: So long may the parts of one viewing lie apart from its start.
-_ONE_VIEWING = timedelta(minutes=10)
 #: Shown in the page; all else is a download.
 _INLINE = frozenset({"image/png", "video/mp4"})
 
@@ -33,6 +30,8 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     access.require(person(request), "see" if inline else "download", stored.study)
     etag = quote_etag(stored.sha256)
     if request.headers.get("If-None-Match") == etag:
+        # No byte goes out, but the person looks at the copy that the browser kept.
+        audit.record_once(person(request), _verb(inline), stored, kind=stored.kind)
         response: HttpResponse = HttpResponse(status=304)
         return _headers(response, stored, etag, inline)
     part = _asked_part(request, stored, etag)
@@ -42,7 +41,7 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
         return _headers(response, stored, etag, inline)
     wanted = part or range(stored.size)
     status = 200 if part is None else 206
-    _record(person(request), "file.view" if inline else "file.download", stored, wanted)
+    _record(person(request), _verb(inline), stored, wanted)
     if request.method == "HEAD":
         response = HttpResponse(status=status)
     else:
@@ -55,10 +54,14 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     return _headers(response, stored, etag, inline)
 
 
+def _verb(inline: bool) -> str:
+    return "file.view" if inline else "file.download"
+
+
 def _record(user: User, verb: str, stored: StoredFile, wanted: range) -> None:
     """A film is fetched in many parts: its start is the viewing, a later part belongs to one."""
-    if wanted.start == 0 or not audit.recorded_lately(user, verb, stored, _ONE_VIEWING):
-        audit.record(user, verb, stored, kind=stored.kind)
+    record = audit.record if wanted.start == 0 else audit.record_once
+    record(user, verb, stored, kind=stored.kind)
 
 
 def _asked_part(request: HttpRequest, stored: StoredFile, etag: str) -> range | None:

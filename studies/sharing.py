@@ -30,6 +30,8 @@ def share(
     reason: str,
     days: int = DEFAULT_DAYS,
     may_download: bool = True,
+    may_comment: bool = False,
+    may_run: bool = False,
 ) -> Share:
     """Grant a person or a trust sight of ``study`` for ``days``."""
     access.require(by, "share", study)
@@ -49,9 +51,12 @@ def share(
             to_user=to_user,
             reason=reason,
             may_download=may_download,
+            may_comment=may_comment,
+            may_run=may_run,
             expires_at=timezone.now() + timedelta(days=days),
         )
-        audit.record(by, "study.share", study, share=grant.public_id, days=days)
+        verbs = " ".join(sorted(grant.verbs))
+        audit.record(by, "study.share", study, share=grant.public_id, days=days, verbs=verbs)
     return grant
 
 

@@ -1,4 +1,4 @@
-"""What a worker is asked to do for uploads."""
+"""What a worker is asked to do for uploads and for erasures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import secrets
 
 from corecmr.database import went_away
-from studies import ingest, uploads
+from studies import erasure, ingest, uploads
 from studies.models import Upload
 
 log = logging.getLogger(__name__)
@@ -43,3 +43,8 @@ def _where(error: Exception) -> str:
         place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}"
         trace = trace.tb_next
     return f"{type(error).__name__} at {place}"
+
+
+def erase_files(pk: int) -> None:
+    """Delete the stored files of an erased study; the rows are gone already."""
+    erasure.finish(pk)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from django.urls import path, register_converter
 
 from accounts.identifiers import PublicIdConverter
-from studies.views import deidentification, pieces, reading, reporting, research, sharing, uploading
+from studies.views import (
+    deidentification,
+    ending,
+    lookup,
+    pieces,
+    reading,
+    reporting,
+    research,
+    sharing,
+    uploading,
+)
 
 register_converter(PublicIdConverter, "public_id")
 
@@ -45,6 +55,14 @@ urlpatterns = [
         sharing.research_permission,
         name="study_research",
     ),
+    path("studies/<public_id:public_id>/openings/", ending.opened, name="study_openings"),
+    path("studies/<public_id:public_id>/hold/", ending.hold, name="study_hold"),
+    path("studies/<public_id:public_id>/erase/", ending.erase, name="study_erase"),
+    path("erasures/", ending.index, name="erasures"),
+    path("erasures/<public_id:public_id>/", ending.show, name="erasure"),
+    path("erasures/<public_id:public_id>/confirm/", ending.confirm, name="erasure_confirm"),
+    path("erasures/<public_id:public_id>/withdraw/", ending.withdraw, name="erasure_withdraw"),
+    path("look-up/", lookup.find, name="lookup"),
     path("shares/<public_id:public_id>/revoke/", sharing.revoke, name="share_revoke"),
     path("files/<public_id:public_id>/", reading.file, name="file"),
     path("de-identification/", deidentification.show, name="deidentification"),

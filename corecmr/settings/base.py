@@ -58,6 +58,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.SessionLimitsMiddleware",
+    "accounts.refusals.RefusalsMiddleware",
     "accounts.middleware.GateMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
@@ -201,6 +202,8 @@ STATIC_ROOT = VAR_DIR / "staticfiles"
 WHITENOISE_ADD_HEADERS_FUNCTION = static_headers
 MEDIA_URL = "/nowhere/"  # stored files have no address of their own: see studies/media.py
 SCRATCH_DIR = VAR_DIR / "scratch"
+#: Signed heads of the record's chain, outside of the database: they tell when its end was cut off.
+AUDIT_HEADS = Path(env.text("CORECMR_AUDIT_HEADS", str(VAR_DIR / "audit-heads.jsonl")))
 
 # Files go to a temporary file at once, so a request's memory does not grow with its files.
 FILE_UPLOAD_HANDLERS = ["corecmr.temporary.TemporaryFiles"]
@@ -292,5 +295,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django-q": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        # It writes down each step of each page, and a picture that it cannot read as a whole.
+        "weasyprint": {"level": "CRITICAL", "propagate": False},
     },
 }

@@ -36,6 +36,7 @@ STATIC_ROOT.mkdir(exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 SCRATCH_DIR = VAR_DIR / "scratch"
+AUDIT_HEADS = VAR_DIR / "audit-heads.jsonl"
 STORAGES = {
     **_STORAGES,
     **file_storages(VAR_DIR),

@@ -12,6 +12,8 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from accounts import audit
+from accounts.models import User
 from accounts.person import person
 from processing import protocols, runs, states
 from processing.engines import engine_names
@@ -28,6 +30,7 @@ def _latest(study: Study) -> Run | None:
 @require_GET
 def card(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
+    audit.record_once(person(request), "study.run_state", study)
     run = _latest(study)
     if run is not None and run.state == states.SUCCEEDED and request.GET.get("open"):
         # The reader watched it end: show the page with the result it made.
@@ -36,17 +39,22 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
         return response
     may_run = access.may(person(request), "run", study)
     context = {"run": run, "study": study, "may_run": may_run}
+    context["may_cancel"] = may_run and run is not None and runs.may_cancel(person(request), run)
     if may_run and not (run and run.is_open):
-        context |= _choices(study)
+        context |= _choices(person(request), study)
     return render(request, "processing/run_card.html", context)
 
 
-def _choices(study: Study) -> dict[str, Any]:
-    """What may be chosen for an analysis: engine, protocol, and times where there is a result."""
+def _choices(user: User, study: Study) -> dict[str, Any]:
+    """What may be chosen for an analysis: engine, protocol, and times where there is a result.
+
+    Protocols are their trust's alone: a guest who may analyse gets what their rule gives.
+    """
+    owner = access.is_owner(user, study)
     return {
         "engines": engine_names(),
         "default_engine": settings.DEFAULT_ENGINE,
-        "protocols": list(protocols.of_trust(study)),
+        "protocols": list(protocols.of_trust(study)) if owner else [],
         "fitting": protocols.fitting(study),
         "asked": study.protocol_wanted,
         "may_give_times": study.results.exists(),
@@ -70,6 +78,7 @@ def progress(request: HttpRequest) -> HttpResponse:
 @require_GET
 def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
+    audit.record_once(person(request), "study.run_state", study)
     run = _latest(study)
     return JsonResponse(
         {
@@ -91,9 +100,15 @@ def submit(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     access.require(person(request), "run", study)
     asked = request.POST.get("protocol")
-    choice = protocols.wanted(study) if asked is None else protocols.named(study, asked)
+    choice = protocols.wanted(study) if asked is None else _choice(request, study, asked)
     _start(request, study, choice)
     return redirect("study", study.public_id)
+
+
+def _choice(request: HttpRequest, study: Study, asked: str) -> protocols.Choice:
+    if asked not in ("", "none"):
+        access.require(person(request), "manage", study)
+    return protocols.named(study, asked)
 
 
 def _start(
@@ -127,11 +142,13 @@ def options(request: HttpRequest, public_id: str) -> HttpResponse:
     result = study.results.first()
     series = result.report["series"] if result else []
     form = TimesForm(request.POST or None, series=series)
+    if request.method == "GET":
+        audit.record(user, "study.run_options", study)
     if request.method == "POST" and form.is_valid():
-        choice = protocols.named(study, form.cleaned_data["protocol"])
+        choice = _choice(request, study, form.cleaned_data["protocol"])
         _start(request, study, choice, form.times)
         return redirect("study", study.public_id)
-    context = {"study": study, "form": form, **_choices(study)}
+    context = {"study": study, "form": form, **_choices(user, study)}
     if "protocol" in request.POST:
         context["asked"] = request.POST["protocol"]
     if request.POST.get("engine") in context["engines"]:

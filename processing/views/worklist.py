@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts import audit
 from accounts.models import User
 from accounts.person import person
 from processing.models import Run
@@ -33,6 +34,11 @@ def home(request: HttpRequest) -> HttpResponse:
             return redirect("research")
         return redirect("admin:index")
     page = Paginator(_studies(user), PAGE).get_page(request.GET.get("page"))
+    seen = {"page": page.number, "studies": len(page)}
+    if request.headers.get("HX-Request"):  # the list asks for itself while work is under way
+        audit.record_once(user, "study.list", **seen)
+    else:
+        audit.record(user, "study.list", **seen)
     own = user.trust.pk if user.trust else None
     return render(
         request,

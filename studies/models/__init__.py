@@ -1,7 +1,9 @@
 """What we hold: studies and their files, uploads, results, reports on them, and shares."""
 
+from studies.models.erasures import Erasure, Retention
 from studies.models.files import StoredFile
 from studies.models.identity import SourceIdentity
+from studies.models.lookups import LookupGuard
 from studies.models.reports import Report
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
@@ -9,8 +11,11 @@ from studies.models.studies import Series, Study
 from studies.models.uploads import Upload, UploadItem, UploadPart
 
 __all__ = [
+    "Erasure",
+    "LookupGuard",
     "Report",
     "Result",
+    "Retention",
     "SegmentFlow",
     "Series",
     "Share",

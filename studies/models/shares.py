@@ -25,6 +25,8 @@ class Share(models.Model):
         "accounts.Trust", on_delete=models.CASCADE, null=True, blank=True, related_name="+"
     )
     may_download = models.BooleanField(default=True)
+    may_comment = models.BooleanField(default=False)
+    may_run = models.BooleanField(default=False)
     reason = models.CharField(max_length=300)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
@@ -48,4 +50,5 @@ class Share(models.Model):
 
     @property
     def verbs(self) -> frozenset[str]:
-        return frozenset({"see", "download"} if self.may_download else {"see"})
+        granted = {"download": self.may_download, "comment": self.may_comment, "run": self.may_run}
+        return frozenset({"see"} | {verb for verb, may in granted.items() if may})

@@ -66,6 +66,8 @@ class Study(models.Model):
     stressor = models.CharField(max_length=20, blank=True)
     #: "" the one whose rule fits, "none", or the id of a protocol of the trust.
     protocol_wanted = models.CharField(max_length=26, blank=True)
+    #: Why it must be kept whatever else is decided; "" is no hold.
+    hold_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -15,7 +15,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import audit
 from accounts.person import person
-from studies import access, archive, corrections, identity, media, numbers, reporting
+from studies import (
+    access,
+    archive,
+    corrections,
+    erasure,
+    identity,
+    media,
+    numbers,
+    openings,
+    reporting,
+)
 from studies import record as record_of
 from studies.forms import SeriesForm
 from studies.models import Result, Series, Share, StoredFile, Study
@@ -25,6 +35,7 @@ from studies.segments import AHA_NAMES
 
 #: Shown elsewhere on the page than in the list of files.
 _APART = frozenset({StoredFile.Kind.POSTER, StoredFile.Kind.OBJECTS})
+LATEST_OPENINGS = 10
 
 
 @require_GET
@@ -43,6 +54,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "is_owner": owner,
         "may_download": access.may(person(request), "download", study),
         "may_run": access.may(person(request), "run", study),
+        **(_governance(study) if owner else {}),
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
         "reports": reporting.signed_of(study),
@@ -99,6 +111,15 @@ def _patient(request: HttpRequest, study: Study) -> dict[str, Any]:
         return {"patient": identity.view(person(request), study)}
     except identity.Unreadable:
         return {"patient_unreadable": True}
+
+
+def _governance(study: Study) -> dict[str, Any]:
+    """For owners: who opened it lately, until when it is kept, and whether its end is asked for."""
+    return {
+        "openings": openings.told(list(openings.events_of(study)[:LATEST_OPENINGS])),
+        "kept_until": erasure.kept_until(study),
+        "erasure": study.erasures.filter(withdrawn_at=None, confirmed_at=None).first(),
+    }
 
 
 def _shares(study: Study) -> list[Share]:

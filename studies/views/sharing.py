@@ -8,6 +8,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from accounts import audit
 from accounts.person import person
 from studies import access, sharing
 from studies.forms import ShareForm
@@ -20,6 +21,8 @@ def share(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(user, public_id)
     access.require(user, "share", study)
     form = ShareForm(request.POST or None, study=study)
+    if request.method == "GET":
+        audit.record(user, "study.share_form", study)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         try:
@@ -31,6 +34,7 @@ def share(request: HttpRequest, public_id: str) -> HttpResponse:
                 reason=data["reason"],
                 days=data["days"],
                 may_download=data["may_download"],
+                may_run=data["may_run"],
             )
         except sharing.SharingError as error:
             form.add_error(None, str(error))

@@ -21,7 +21,7 @@ from accounts import registration
 from accounts.models import Appointment, AuditEvent, Interest, Policy, Trust, User
 from accounts.roles import Role
 from processing.models import ProtocolVersion
-from studies.models import Series
+from studies.models import Retention, Series
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -40,6 +40,8 @@ pytestmark = pytest.mark.django_db
 JSON = {"Accept": "application/json"}
 TUS = {"Tus-Resumable": "1.0.0"}
 ABSENT = "0" * 26
+#: The line that a refusal leaves, whatever was asked for.
+REFUSED = ["access.refused"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class Use:
     path: with the names of objects in braces. who: the people it serves; the others meet the
     usual answers. answers: where the answer depends on who asks. verb: the line in the record
     that each use leaves; "" for what leaves none, such as the polls behind a page that did.
+    otherwise: the line of those who get an answer that is neither what they asked for nor a 404.
     """
 
     path: str
@@ -59,6 +62,7 @@ class Use:
     ok: int = 200
     verb: str = ""
     answers: dict[str, int] = field(default_factory=dict)
+    otherwise: str = ""
 
     def expected(self, who: str) -> int:
         if who in self.answers:
@@ -87,7 +91,10 @@ VISITOR = frozenset({"visitor"})
 
 SITE: dict[str, list[Use]] = {
     "": [
-        Use("/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR | OF_TRUST, 302)),
+        Use(
+            "/", VISITOR | CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR | OF_TRUST, 302),
+            verb="study.list",
+        ),
     ],
     "progress/": [
         Use("/progress/", CONSULTANTS, answers=each(RESEARCHER | ADMINISTRATOR | OF_TRUST, 204)),
@@ -191,7 +198,7 @@ SITE: dict[str, list[Use]] = {
         Use("/reports/{draft}/report.txt", OWNERS, verb="report.download"),
     ],
     "studies/<public_id:public_id>/share/": [
-        Use("/studies/{study}/share/", OWNERS),
+        Use("/studies/{study}/share/", OWNERS, verb="study.share_form"),
         post(
             "/studies/{study}/share/", OWNERS, ok=302, verb="study.share",
             data=lambda: {"to_email": "reader@hospital.example", "reason": "opinion", "days": 3},
@@ -202,6 +209,41 @@ SITE: dict[str, list[Use]] = {
             "/studies/{study}/research/", OWNERS, ok=302, verb="study.research_permission",
             data=lambda: {"allowed": "no"},
         ),
+    ],
+    "studies/<public_id:public_id>/openings/": [
+        Use("/studies/{study}/openings/", OWNERS, verb="study.openings"),
+    ],
+    "studies/<public_id:public_id>/hold/": [
+        Use("/studies/{study}/hold/", OWNERS, verb="study.hold_form"),
+        post(
+            "/studies/{study}/hold/", OWNERS, ok=302, verb="study.hold",
+            data=lambda: {"reason": "court order"},
+        ),
+    ],
+    "studies/<public_id:public_id>/erase/": [
+        Use("/studies/{study}/erase/", OWNERS, verb="study.erase_form"),
+        # It has been asked for: asking again is the same request, and the page is its own.
+        post(
+            "/studies/{study}/erase/", OWNERS, ok=302, data=lambda: {"reason": "patient"},
+        ),
+    ],
+    "erasures/": [Use("/erasures/", CONSULTANTS | OF_TRUST, verb="erasure.list")],
+    "erasures/<public_id:public_id>/": [
+        Use("/erasures/{erasure}/", OWNERS | OF_TRUST, verb="erasure.view"),
+    ],
+    "erasures/<public_id:public_id>/confirm/": [
+        # Who asked for it is told that a second person must confirm.
+        post("/erasures/{erasure}/confirm/", (OWNERS | OF_TRUST) - SENDER, ok=302, verb="erasure.confirm",
+             answers=each(SENDER, 302)),
+    ],
+    "erasures/<public_id:public_id>/withdraw/": [
+        post("/erasures/{erasure}/withdraw/", OWNERS | OF_TRUST, ok=302, verb="erasure.withdraw"),
+    ],
+    "look-up/": [
+        Use("/look-up/", CONSULTANTS),
+        post("/look-up/", SEERS, ok=302, verb="lookup.found",
+             data=lambda: {"reference": "{reference}"},
+             answers=each(CONSULTANTS - SEERS, 422), otherwise="lookup.invalid"),
     ],
     "shares/<public_id:public_id>/revoke/": [
         post("/shares/{share}/revoke/", OWNERS, ok=302, verb="study.unshare"),
@@ -221,12 +263,14 @@ SITE: dict[str, list[Use]] = {
             data=lambda: {"purpose": "Study of 40 letters"},
         ),
     ],
-    "studies/<public_id:public_id>/run/": [Use("/studies/{study}/run/", SEERS)],
+    "studies/<public_id:public_id>/run/": [
+        Use("/studies/{study}/run/", SEERS, verb="study.run_state"),
+    ],
     "studies/<public_id:public_id>/run/submit/": [
         post("/studies/{study}/run/submit/", OWNERS, ok=302, verb="run.submit"),
     ],
     "studies/<public_id:public_id>/run/options/": [
-        Use("/studies/{study}/run/options/", OWNERS),
+        Use("/studies/{study}/run/options/", OWNERS, verb="study.run_options"),
         post(
             "/studies/{study}/run/options/", OWNERS, ok=302, verb="run.submit",
             data=lambda: {"stress_mid-interval": "0.9"},
@@ -253,7 +297,9 @@ SITE: dict[str, list[Use]] = {
     "protocols/<public_id:public_id>/versions/<int:number>/": [
         Use("/protocols/{protocol}/versions/1/", OWNERS, verb="protocol.view"),
     ],
-    "studies/<public_id:public_id>/status.json": [Use("/studies/{study}/status.json", SEERS)],
+    "studies/<public_id:public_id>/status.json": [
+        Use("/studies/{study}/status.json", SEERS, verb="study.run_state"),
+    ],
     "runs/<public_id:public_id>/cancel/": [
         post("/runs/{run}/cancel/", OWNERS, ok=302, verb="run.cancel"),
     ],
@@ -356,11 +402,12 @@ ADMIN: dict[str, list[Use]] = {
     "admin/autocomplete/": [admin("autocomplete/", 403)],
     "admin/jsi18n/": [admin("jsi18n/")],
     "admin/r/<path:content_type_id>/<path:object_id>/": [admin("r/1/1/", 404)],
-    "admin/^(?P<app_label>auth|account|mfa|usersessions|django_q|accounts|processing)/$": [
+    "admin/^(?P<app_label>auth|account|mfa|usersessions|django_q|accounts|studies|processing)/$": [
         admin("accounts/"),
         admin("processing/", of_trust=404),
         admin("mfa/", 404),
         admin("usersessions/", 404),
+        admin("studies/", of_trust=404),
         admin("auth/", 404),
         admin("account/", 404),
         admin("django_q/", 404),
@@ -388,6 +435,8 @@ ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
     "accounts/interest": (200, 200, 403, 200),
     # To be looked at only.
     "processing/protocolversion": (200, 200, 403, 403),
+    # A period of each trust; no study.
+    "studies/retention": (200, 200, 200, 403),
     # Registered by the packages themselves; nobody has a permission for them.
     "auth/group": (403, 403, 403, 403),
     "account/emailaddress": (403, 403, 403, 403),
@@ -423,6 +472,10 @@ for _model, (_list, _form, _new, _delete) in ADMIN_MODELS.items():
         ],
     }
 
+ADMIN["admin/accounts/auditevent/export.csv"] = [
+    admin("accounts/auditevent/export.csv", of_trust=403, verb="audit.export"),
+]
+
 TABLE = SITE | ACCOUNTS | ADMIN
 
 
@@ -444,7 +497,16 @@ def world() -> World:
         sender, by=chief, role=Role.TRUST_ADMINISTRATOR, trust=sender.trust
     )
     Interest.objects.create(email="visitor@hospital.example", name="V", organisation="Hillside")
-    for model in (User, Trust, Policy, AuditEvent, Appointment, Interest, ProtocolVersion):
+    for model in (
+        User,
+        Trust,
+        Policy,
+        AuditEvent,
+        Appointment,
+        Interest,
+        ProtocolVersion,
+        Retention,
+    ):
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         made.own[name] = str(model.objects.first().pk)
     made.own["accounts_user"] = str(sender.pk)
@@ -466,7 +528,7 @@ def ask(client: Client, use: Use, objects: dict[str, str]) -> Answer:
     with transaction.atomic():
         cookies = client.cookies.copy()
         response = getattr(client, use.method)(
-            use.path.format_map(objects), use.data(), headers=use.headers
+            use.path.format_map(objects), filled(use.data(), objects), headers=use.headers
         )
         content = b"".join(response) if response.streaming else response.content
         events = AuditEvent.objects.filter(pk__gt=last).values_list("verb", flat=True)
@@ -476,6 +538,14 @@ def ask(client: Client, use: Use, objects: dict[str, str]) -> Answer:
     return Answer(
         response.status_code, comparable(content, response), comparable_headers(response), verbs
     )
+
+
+def filled(data: dict[str, Any], objects: dict[str, str]) -> dict[str, Any]:
+    """The form's values, with the names of objects in braces filled in."""
+    return {
+        name: value.format_map(objects) if isinstance(value, str) else value
+        for name, value in data.items()
+    }
 
 
 def comparable(content: bytes, response: Any) -> str:
@@ -515,7 +585,11 @@ def test_people_without_approval_are_sent_to_the_waiting_page_and_visitors_to_si
                 if who in use.who or (who in UNAPPROVED and use.headers == JSON):
                     continue
                 answer = ask(client, use, world.own)
-                if not answer.headers.get("Location", "").startswith(start) or answer.verbs:
+                refused = REFUSED if who in UNAPPROVED and use.path != "/" else []
+                if (
+                    not answer.headers.get("Location", "").startswith(start)
+                    or answer.verbs != refused
+                ):
                     wrong.append((who, use.path, answer))
     assert wrong == []
 
@@ -548,7 +622,9 @@ def test_each_use_is_recorded_and_a_refusal_changes_nothing(world):
                 served = who in use.who
                 if (use.verb in answer.verbs) != (served and bool(use.verb)):
                     wrong.append((who, use.path, use.verb, answer.verbs))
-                if not served and answer.verbs:
+                told = [use.otherwise] if use.otherwise else []
+                refused = REFUSED if answer.status in (403, 404) else told
+                if not served and answer.verbs != refused:
                     wrong.append((who, use.path, "refused", answer.verbs))
     assert wrong == []
 
@@ -569,7 +645,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == []
-    assert asked == 50 * len(APPROVED)
+    assert asked == 58 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):
@@ -581,7 +657,7 @@ def test_no_change_is_made_without_the_forms_token(world):
                 if use.method != "post":
                     continue
                 answer = ask(client, use, world.own)
-                if answer.status != 403 or answer.verbs:
+                if answer.status != 403 or answer.verbs != REFUSED:
                     wrong.append((who, use.path, answer.status, answer.verbs))
     assert wrong == []
 

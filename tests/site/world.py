@@ -13,8 +13,8 @@ from django.utils import timezone
 from accounts.models import Trust, User
 from accounts.roles import Role
 from processing import protocols, runs
-from studies import identity, reporting, sharing, uploads
-from studies.models import Share, StoredFile, Study
+from studies import erasure, identity, reporting, sharing, uploads
+from studies.models import Retention, Share, StoredFile, Study
 from tests.people import (
     make_administrator,
     make_result,
@@ -26,7 +26,7 @@ from tests.people import (
 )
 
 UNAPPROVED = frozenset({"pending", "suspended", "refused"})
-_EMPTY_ZIP = b"PK\5\6" + b"\0" * 18
+EMPTY_ZIP = b"PK\5\6" + b"\0" * 18
 OWNERS = frozenset({"sender", "colleague"})
 #: Those with a live share who may take the data away, and all who may look.
 TAKERS = OWNERS | {"grantee", "grantee by trust"}
@@ -104,6 +104,8 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     sending = uploads.start(user)
     part = uploads.expect(sending, name="IM_0002", size=5)
     protocol = protocols.create(by=user, content=protocol_content())
+    asked = erasure.request(study, by=user, reason="patient")
+    Retention.objects.create(trust=trust, days=3650)
     run = runs.submit(study, engine="mcaq", parameters={"protocol": {"field_t": 3.0}}, by=user)
     report = reporting.save(study, by=user, text="Flow is even.", seen=None)
     reporting.sign(report, by=user)
@@ -112,6 +114,8 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "report": report.public_id,
         "draft": draft.public_id,
         "study": study.public_id,
+        "reference": study.reference,
+        "erasure": asked.public_id,
         "run": run.public_id,
         "protocol": protocol.public_id,
         "upload": upload.public_id,
@@ -123,7 +127,7 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
             study,
             "dicom.zip",
             "application/zip",
-            _EMPTY_ZIP,
+            EMPTY_ZIP,
             result=result,
             kind=StoredFile.Kind.OBJECTS,
         ).public_id,

@@ -49,7 +49,7 @@ def test_with_a_trust_all_its_consultants_see_it(client, study, owner):
     assert not access.visible_to(make_user(trust, Role.RESEARCHER)).exists()
     event = AuditEvent.objects.get(verb="study.share")
     assert (event.actor, event.object_id) == (owner.public_id, study.public_id)
-    assert event.detail == {"share": grant.public_id, "days": 7}
+    assert event.detail == {"share": grant.public_id, "days": 7, "verbs": "download see"}
     assert "Shared with Seaside NHS Trust." in client.get(answer["Location"]).content.decode()
 
 

@@ -21,10 +21,11 @@ from django.db import Error, close_old_connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import chain
 from corecmr.queue import enqueue, take_back
 from processing import runs
 from processing.models import Pulse, Run
-from studies import uploads
+from studies import erasure, uploads
 from studies.models import Upload
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ REAP_SECONDS = 1.0
 PING_SECONDS = 10.0
 DRAIN_SECONDS = 30.0
 SWEEP_SECONDS = 3600.0
+HEAD_SECONDS = 3600.0
 
 
 class Command(BaseCommand):
@@ -53,6 +55,7 @@ class Command(BaseCommand):
         self._end_orphans()
         self._start()
         last_ping = last_sweep = 0.0
+        last_head = -HEAD_SECONDS
         try:
             while not self.stopping:
                 time.sleep(REAP_SECONDS)
@@ -63,6 +66,10 @@ class Command(BaseCommand):
                     if time.monotonic() - last_sweep > SWEEP_SECONDS:
                         last_sweep = time.monotonic()
                         uploads.sweep()
+                    erasure.reap()
+                    if time.monotonic() - last_head > HEAD_SECONDS:
+                        last_head = time.monotonic()
+                        self._keep_head()
                     if time.monotonic() - last_ping > PING_SECONDS:
                         last_ping = time.monotonic()
                         self._ping(name)
@@ -99,6 +106,13 @@ class Command(BaseCommand):
         self.started = timezone.now()
         self.orphans.parent.mkdir(parents=True, exist_ok=True)
         self.orphans.write_text(str(self.cluster.pid))
+
+    def _keep_head(self) -> None:
+        """The record's head outside the database; a full disk is no reason to stop working."""
+        try:
+            chain.keep_head()
+        except OSError as error:
+            log.error("the head of the record was not kept: %s", type(error).__name__)
 
     def _ping(self, name: str) -> None:
         """One question at a time: unanswered ones would pile up behind long work."""

@@ -9,7 +9,6 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_first_policies'),
-        ('studies', '0007_items_by_hash'),
         ('studies', '0007_sealed_examinations'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -12,7 +12,7 @@ from tests.browser.watch import OpenPage
 from tests.dicom.make import film, save
 from tests.waiting import ANALYSIS_SECONDS, wait_for
 
-MOST_TABS = 250
+MOST_TABS = 150
 
 
 @pytest.fixture(scope="module")

@@ -300,10 +300,16 @@ class RecordForm(forms.Form):
     research_consent_on = forms.DateField(
         label=_("Since when"),
         required=False,
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text=_("The day on which the patient said so. Needed for an opt-out."),
+        # No date picker of the browser's: Chromium's keeps the tab key to itself.
+        widget=forms.DateInput(
+            attrs={"inputmode": "numeric", "autocomplete": "off"}, format="%d/%m/%Y"
+        ),
+        input_formats=["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d %B %Y", "%d %b %Y"],
+        help_text=_(
+            "The day on which the patient said so, for example 31/3/2026. Needed for an opt-out."
+        ),
         error_messages={
-            "invalid": _("Since when: this is no date. Give it as year-month-day, 2026-03-31.")
+            "invalid": _("Since when: this is no date. Give it as day/month/year, 31/3/2026.")
         },
     )
 

@@ -110,7 +110,7 @@ def test_an_opt_out_ends_research_at_once_and_stands_in_the_record(client, study
     with pytest.raises(IntegrityError), transaction.atomic():
         Study.objects.filter(pk=study.pk).update(research_permission=True)
     # The owning trust can change it later; the release is then again its own decision.
-    record(client, study, research_consent="given", research_consent_on="2026-05-02")
+    record(client, study, research_consent="given", research_consent_on="2/5/2026")
     study.refresh_from_db()
     assert not study.research_permission
     client.post(f"/studies/{study.public_id}/research/", {"allowed": "yes"})

@@ -11,6 +11,7 @@ from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from accounts import audit
 from accounts.person import person
 from processing import protocols
 from processing.forms import RecordForm
@@ -34,6 +35,8 @@ def study(request: HttpRequest, public_id: str) -> HttpResponse:
         else:
             messages.info(request, _("Nothing was different, so nothing was changed."))
         return redirect("study", found.public_id)
+    if request.method == "GET":
+        audit.record_once(user, "study.record_view", found)
     return render(request, "processing/record.html", {"form": form, "study": found})
 
 

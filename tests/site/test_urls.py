@@ -233,8 +233,10 @@ SITE: dict[str, list[Use]] = {
     ],
     "erasures/<public_id:public_id>/confirm/": [
         # Who asked for it is told that a second person must confirm.
-        post("/erasures/{erasure}/confirm/", (OWNERS | OF_TRUST) - SENDER, ok=302, verb="erasure.confirm",
-             answers=each(SENDER, 302)),
+        post(
+            "/erasures/{erasure}/confirm/", (OWNERS | OF_TRUST) - SENDER, ok=302,
+            verb="erasure.confirm", answers=each(SENDER, 302),
+        ),
     ],
     "erasures/<public_id:public_id>/withdraw/": [
         post("/erasures/{erasure}/withdraw/", OWNERS | OF_TRUST, ok=302, verb="erasure.withdraw"),

@@ -74,7 +74,7 @@ def plant() -> Planted:
 
     from processing import runs
     from processing.models import RunEvent
-    from studies import sharing, uploads
+    from studies import reporting, sharing, uploads
     from studies.models import Result, Series, StoredFile, UploadItem
     from tests.people import make_result, make_study, make_trust, make_user, store_source
 
@@ -101,13 +101,15 @@ def plant() -> Planted:
         sha256=hashlib.sha256(picture).hexdigest(),
     )  # fmt: skip
     derived.file.save("mbf.png", ContentFile(picture))
+    reporting.save(study, by=people[0], text=made.mark(), seen=None)
     guest = make_user(make_trust())
     sharing.share(study, by=people[0], to_user=guest, reason=made.mark())
     run = runs.submit(study, engine="mcaq", parameters={"marker": made.mark()}, by=people[0])
     type(run).objects.filter(pk=run.pk).update(reason=made.mark())
     RunEvent.objects.create(run=run, after="queued", detail=made.mark())
     upload = uploads.start(people[0])
-    uploads.add_files(upload, [(f"{made.mark()}.dcm", ContentFile(made.mark().encode()))])
+    # The name of a file lies sealed: it could not be found even while it is there.
+    uploads.add_files(upload, [("IM_0001.dcm", ContentFile(made.mark().encode()))])
     UploadItem.objects.filter(upload=upload).update(
         reason=made.mark(), state=UploadItem.State.REJECTED
     )

@@ -142,8 +142,10 @@ def test_patients_studies_are_not_in_the_admin_site(client):
     client.force_login(make_administrator())
     page = client.get("/admin/").content.decode()
     assert "/admin/accounts/user/" in page
-    for app in ("studies", "django_q", "sessions"):
+    for app in ("django_q", "sessions"):
         assert f"/admin/{app}/" not in page
+    # Of studies only how long each trust keeps them.
+    assert set(re.findall(r"/admin/studies/(\w+)/", page)) == {"retention"}
     # Of the work on studies there are the protocols, which tell of no patient.
     models = set(re.findall(r"/admin/processing/(\w+)/", page))
     assert models == {"protocolversion"}

@@ -9,7 +9,6 @@ reader can measure in everywhere; and the map in colour over the anatomy with it
 from __future__ import annotations
 
 import numpy as np
-from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
 from highdicom.pm import ParametricMap, RealWorldValueMapping
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
@@ -21,17 +20,8 @@ from studies.colours import MBF_HIGH, MBF_LOW
 from studies.dicom.quiet import quiet
 from studies.dicom.write import codes, encode
 from studies.dicom.write.corrected import Corrected, image
-from studies.dicom.write.film import SOFTWARE_VERSION, Film
-from studies.dicom.write.head import (
-    MANUFACTURER,
-    MODEL,
-    finish,
-    made_at,
-    named,
-    place,
-    same_for_all,
-    stamp,
-)
+from studies.dicom.write.film import Film
+from studies.dicom.write.head import finish, made_at, named, on_the_grid, same_for_all, stamp
 from studies.intended_use import INTENDED_USE
 
 #: Stored values of the grey display copy are so many times the flow.
@@ -48,28 +38,14 @@ def parametric_map(film: Film, frames: Corrected) -> Dataset:
 
     frames: the corrected film, which the map refers to. Raises head.NoPlace.
     """
-    position, orientation, (down, right) = place(film)
     ds = ParametricMap(
-        source_images=[frames.last],
+        **on_the_grid(film, frames.last, "map", _MAP + film.number),
         pixel_array=film.mbf.astype(np.float32)[np.newaxis],
-        series_instance_uid=film.uid("map"),
-        series_number=_MAP + film.number,
-        sop_instance_uid=film.uid("map", 1),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL,
-        software_versions="CoreCMR",
-        device_serial_number=f"CoreCMR-{SOFTWARE_VERSION}",
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[_mapping(film)],
         window_center=(MBF_LOW + MBF_HIGH) / 2,
         window_width=MBF_HIGH - MBF_LOW,
         content_label="MBF",
-        pixel_measures=PixelMeasuresSequence(
-            pixel_spacing=(down, right), slice_thickness=_thickness(frames.last)
-        ),
-        plane_orientation=PlaneOrientationSequence("PATIENT", orientation),
-        plane_positions=[PlanePositionSequence("PATIENT", position)],
     )
     ds.SeriesDescription = _described(f"MBF {film.title}, {film.unit}")
     ds.BodyPartExamined = "HEART"
@@ -97,11 +73,6 @@ def _unit(film: Film) -> CodedConcept:
 
 def quantity(film: Film) -> CodedConcept:
     return codes.BLOOD_FLOW if film.is_flow else codes.RELATIVE_BLOOD_FLOW
-
-
-def _thickness(frame: Dataset) -> float | None:
-    value = frame.get("SliceThickness")
-    return float(value) if value else None
 
 
 def _described(what: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
+from highdicom import PixelMeasuresSequence, PlaneOrientationSequence, PlanePositionSequence
 from pydicom.dataset import Dataset
 
 from studies.dicom.write import codes
@@ -45,6 +47,32 @@ def place(film: Film) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float
         for start, r, d in zip(first.position_mm, along_row, along_column, strict=True)
     )
     return position, first.orientation, (down, right)
+
+
+def on_the_grid(film: Film, last: Dataset, what: str, number: int) -> dict[str, Any]:
+    """What highdicom asks of an object with one frame on the grid of the arrays.
+
+    last: the corrected film's last frame, of which the object is. what: its name in uids. number:
+    of the series. Raises NoPlace.
+    """
+    position, orientation, spacing = place(film)
+    thickness = last.get("SliceThickness")
+    return {
+        "source_images": [last],
+        "series_instance_uid": film.uid(what),
+        "series_number": number,
+        "sop_instance_uid": film.uid(what, 1),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": MODEL,
+        "software_versions": "CoreCMR",
+        "device_serial_number": f"CoreCMR-{SOFTWARE_VERSION}",
+        "pixel_measures": PixelMeasuresSequence(
+            pixel_spacing=spacing, slice_thickness=float(thickness) if thickness else None
+        ),
+        "plane_orientation": PlaneOrientationSequence("PATIENT", orientation),
+        "plane_positions": [PlanePositionSequence("PATIENT", position)],
+    }
 
 
 def decimal(value: float) -> str:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from highdicom import (
-    AlgorithmIdentificationSequence,
-    PixelMeasuresSequence,
-    PlaneOrientationSequence,
-    PlanePositionSequence,
-)
+from highdicom import AlgorithmIdentificationSequence
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation as SegmentationObject
 from highdicom.seg import SegmentationTypeValues, SegmentDescription
@@ -19,15 +14,9 @@ from pydicom.dataset import Dataset
 from studies.dicom.quiet import quiet
 from studies.dicom.write import codes
 from studies.dicom.write.corrected import Corrected
-from studies.dicom.write.film import SOFTWARE_VERSION, Film
+from studies.dicom.write.film import Film
 from studies.dicom.write.flow_map import refer_to_all
-from studies.dicom.write.head import (
-    MANUFACTURER,
-    MODEL,
-    finish,
-    made_at,
-    place,
-)
+from studies.dicom.write.head import finish, made_at, on_the_grid
 
 _SERIES_NUMBER = 9501
 _MUSCLE, _LV, _RV = 1, 2, 3
@@ -62,27 +51,12 @@ def segmentation(film: Film, frames: Corrected) -> Dataset | None:
     found = parts(film)
     if not found:
         return None
-    position, orientation, spacing = place(film)
-    thickness = frames.last.get("SliceThickness")
     ds = SegmentationObject(
-        source_images=[frames.last],
+        **on_the_grid(film, frames.last, "segmentation", _SERIES_NUMBER + film.number),
         pixel_array=np.stack([mask for _, mask in found], axis=-1).astype(np.uint8)[np.newaxis],
         segmentation_type=SegmentationTypeValues.BINARY,
         segment_descriptions=[_described(film, n, name) for n, (name, _) in enumerate(found, 1)],
-        series_instance_uid=film.uid("segmentation"),
-        series_number=_SERIES_NUMBER + film.number,
-        sop_instance_uid=film.uid("segmentation", 1),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=MODEL,
-        software_versions="CoreCMR",
-        device_serial_number=f"CoreCMR-{SOFTWARE_VERSION}",
         content_label="HEART",
-        pixel_measures=PixelMeasuresSequence(
-            pixel_spacing=spacing, slice_thickness=float(thickness) if thickness else None
-        ),
-        plane_orientation=PlaneOrientationSequence("PATIENT", orientation),
-        plane_positions=[PlanePositionSequence("PATIENT", position)],
         omit_empty_frames=False,
     )
     ds.SeriesDescription = f"Segmentation {film.title}, research"

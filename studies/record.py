@@ -11,7 +11,6 @@ from datetime import date
 from typing import Any
 
 from django.db import transaction
-from django.http import Http404
 from django.utils.dateparse import parse_date
 
 from accounts import audit
@@ -23,14 +22,6 @@ from studies.models.studies import AGAINST_RESEARCH, ResearchConsent
 GIVEN = ("agent", "dose_mmol_per_kg", "stressor", "protocol_wanted")
 _EMPTY = ("", None)
 CONSENT = ("research_consent", "research_consent_on")
-
-
-def own_upload_or_404(user: User, public_id: str) -> Upload:
-    """The upload that this person sent, or the same 404 whether it is another's or nobody's."""
-    upload = Upload.objects.filter(public_id=public_id, user=user).first()
-    if upload is None or not user.can("upload"):
-        raise Http404
-    return upload
 
 
 def answers_of(study: Study) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from django.core.files import File
 from django.db import connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 from django.db.models.functions import Now
+from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -41,6 +42,14 @@ DISK_FULL = gettext_lazy(
     "The site's disk is full, so nothing more can be taken. What has arrived is kept. Tell your "
     "administrator, and try again later."
 )
+
+
+def own_or_404(user: User, public_id: str) -> Upload:
+    """An upload is its sender's until it is a study; others meet the same 404 as at nobody's."""
+    upload = Upload.objects.filter(public_id=public_id, user=user).first()
+    if upload is None or not user.can("upload"):
+        raise Http404
+    return upload
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from accounts import audit
 from accounts.person import person
 from processing import protocols
 from processing.forms import RecordForm
-from studies import access, record
+from studies import access, record, uploads
 
 
 @require_http_methods(["GET", "POST"])
@@ -54,7 +54,7 @@ def _by_rule(choice: protocols.Choice) -> str:
 def upload(request: HttpRequest, public_id: str) -> HttpResponse:
     """The same for all studies of an upload, also while its files are still being checked."""
     user = person(request)
-    found = record.own_upload_or_404(user, public_id)
+    found = uploads.own_or_404(user, public_id)
     form = RecordForm(
         request.POST or None,
         initial=_told(found.answers),

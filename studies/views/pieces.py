@@ -22,10 +22,10 @@ from django.utils.http import http_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from accounts.person import person
 from studies import pieces, uploads
 from studies.models import UploadPart
 from studies.refusals import UploadError
-from studies.views.uploading import own_upload
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,checksum,expiration,termination"
@@ -91,7 +91,7 @@ def _tus(view: View) -> View:
 @_tus
 def create(request: HttpRequest, public_id: str) -> HttpResponse:
     """Announce a file; what it is called stands in Upload-Metadata."""
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     if request.method == "OPTIONS":
         return _options()
     if "Upload-Defer-Length" in request.headers:
@@ -122,7 +122,7 @@ def create(request: HttpRequest, public_id: str) -> HttpResponse:
 @_tus
 def part(request: HttpRequest, public_id: str, part_id: str) -> HttpResponse:
     """One file: how far it is, its next piece, or an end to it."""
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     found = upload.parts.filter(public_id=part_id).first()
     if found is None:
         raise Http404

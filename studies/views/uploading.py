@@ -26,14 +26,6 @@ from studies.views import deidentification
 _SEXES = {"F": gettext_lazy("female"), "M": gettext_lazy("male")}
 
 
-def own_upload(request: HttpRequest, public_id: str) -> Upload:
-    """An upload is its sender's until it is a study; anyone else meets the same 404 as nobody's."""
-    upload = Upload.objects.filter(public_id=public_id, user=person(request)).first()
-    if upload is None or not person(request).can("upload"):
-        raise Http404
-    return upload
-
-
 def _refused(error: UploadError) -> JsonResponse:
     return JsonResponse({"error": "upload_refused", "message": str(error)}, status=error.status)
 
@@ -96,7 +88,7 @@ def _start(request: HttpRequest) -> JsonResponse:
 
 @require_POST
 def files(request: HttpRequest, public_id: str) -> HttpResponse:
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     try:
         received = uploads.add_files(upload, _sent_files(request))
     except UploadError as error:
@@ -106,7 +98,7 @@ def files(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_POST
 def complete(request: HttpRequest, public_id: str) -> HttpResponse:
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     sent = request.POST.get("sent", "")
     try:
         stored = uploads.complete(upload, sent=int(sent) if sent.isdecimal() else None)
@@ -118,7 +110,7 @@ def complete(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_POST
 def withdraw(request: HttpRequest, public_id: str) -> HttpResponse:
     """Take an upload back at once, while it is sent, waits or is checked."""
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     gone = uploads.withdraw(upload)
     said = (
         _("The upload was withdrawn. Nothing of it is kept.")
@@ -137,7 +129,7 @@ def withdraw(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_POST
 def answer(request: HttpRequest, public_id: str) -> HttpResponse:
     """Which of several examinations to keep."""
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     try:
         taken = uploads.answer(upload, request.POST.getlist("keep"))
     except UploadError as error:
@@ -150,7 +142,7 @@ def answer(request: HttpRequest, public_id: str) -> HttpResponse:
 
 @require_GET
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     audit.record(person(request), "upload.view", upload)
     return render(request, "studies/upload.html", _context(upload))
 
@@ -158,12 +150,16 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
 @require_GET
 def status(request: HttpRequest, public_id: str) -> HttpResponse:
     """The part of the page that changes, for htmx."""
-    return render(request, "studies/_upload_status.html", _context(own_upload(request, public_id)))
+    return render(
+        request,
+        "studies/_upload_status.html",
+        _context(uploads.own_or_404(person(request), public_id)),
+    )
 
 
 @require_GET
 def status_json(request: HttpRequest, public_id: str) -> HttpResponse:
-    upload = own_upload(request, public_id)
+    upload = uploads.own_or_404(person(request), public_id)
     return JsonResponse(
         {
             "state": upload.state,

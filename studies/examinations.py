@@ -24,7 +24,7 @@ def to_ask_about(
     manifest: as studies.dicom.intake writes it. names: folder and name of each file by its id.
     """
     studies = manifest["studies"]
-    usable = [one for one in studies if _is_usable(one)]
+    usable = [one for one in studies if is_usable(one)]
     patients = list(dict.fromkeys(one["patient_pseudonym"] for one in studies))
     if not usable or (len(usable) < 2 and len(patients) < 2):
         return []
@@ -44,16 +44,18 @@ def keep_only(manifest: dict[str, Any], keep: list[str] | str | None) -> None:
     verdicts = {one["id"]: one for one in manifest["files"]}
     for study in manifest["studies"]:
         if study["study_uid"] not in keep:
-            for file_id in _files_of(study):
+            for file_id in files_of(study):
                 verdicts[file_id]["unused"] = NOT_CHOSEN
     manifest["studies"] = [one for one in manifest["studies"] if one["study_uid"] in keep]
 
 
-def _is_usable(study: Mapping[str, Any]) -> bool:
+def is_usable(study: Mapping[str, Any]) -> bool:
+    """Whether a study of a manifest has a film of the contrast's passage."""
     return any(series["role"] == "perfusion" for series in study["series"])
 
 
-def _files_of(study: Mapping[str, Any]) -> list[str]:
+def files_of(study: Mapping[str, Any]) -> list[str]:
+    """The files of a study of a manifest, used or not."""
     used = [name for series in study["series"] for name in series["file_ids"]]
     return list(dict.fromkeys([*used, *(entry["id"] for entry in study["unused"])]))
 
@@ -61,13 +63,13 @@ def _files_of(study: Mapping[str, Any]) -> list[str]:
 def _told(
     study: Mapping[str, Any], patient: int, names: Mapping[str, tuple[str, str]]
 ) -> dict[str, Any]:
-    files = _files_of(study)
+    files = files_of(study)
     known = [names[file_id] for file_id in files if file_id in names]
     folders = list(dict.fromkeys(folder for folder, _ in known if folder))
     return {
         "uid": study["study_uid"],
         "patient": patient,
-        "usable": _is_usable(study),
+        "usable": is_usable(study),
         "files": len(files),
         "sex": study["patient"]["sex"],
         "age_years": study["patient"]["age_years"],

@@ -143,7 +143,9 @@ def _understand_whole(upload: Upload, manifest: dict[str, Any], scratch: Path) -
     """
     verdicts = {entry["id"]: entry for entry in manifest["files"]}
     for number, found in enumerate(manifest["studies"]):
-        new = {name for name in _ids_of(found) if verdicts.get(name, {}).get("accepted")}
+        new = {
+            name for name in examinations.files_of(found) if verdicts.get(name, {}).get("accepted")
+        }
         hashes = {verdicts[name]["sha256"] for name in new}
         held = StoredFile.objects.filter(
             study__trust=upload.trust,
@@ -164,12 +166,6 @@ def _understand_whole(upload: Upload, manifest: dict[str, Any], scratch: Path) -
             verdicts[refused["id"]].update(accepted=False, reason=refused["reason"])
         found.update(whole)
         shutil.rmtree(folder)
-
-
-def _ids_of(found: dict[str, Any]) -> set[str]:
-    """The files of a study in a manifest, used or not."""
-    used = {name for series in found["series"] for name in series["file_ids"]}
-    return used | {entry["id"] for entry in found["unused"]}
 
 
 def _fetched(upload: Upload, held: QuerySet[StoredFile], folder: Path) -> list[dict[str, Any]]:
@@ -218,11 +214,7 @@ _HELD = "held-"
 
 def _store(upload: Upload, manifest: dict[str, Any], out: Path) -> None:
     verdicts = {entry["id"]: entry for entry in manifest["files"]}
-    perfusion = [
-        found
-        for found in manifest["studies"]
-        if any(series["role"] == "perfusion" for series in found["series"])
-    ]
+    perfusion = [found for found in manifest["studies"] if examinations.is_usable(found)]
     with storage.Batch() as batch:
         keys = _write_new(upload, perfusion, verdicts, out, batch)
         with transaction.atomic():
@@ -381,7 +373,11 @@ def _store_study(
     if created:
         audit.record(upload.user, "study.create", study)
     Study.objects.select_for_update().get(pk=study.pk)
-    new = {verdicts[name]["sha256"] for name in _ids_of(found) if not name.startswith(_HELD)}
+    new = {
+        verdicts[name]["sha256"]
+        for name in examinations.files_of(found)
+        if not name.startswith(_HELD)
+    }
     held = study.files.filter(kind=StoredFile.Kind.SOURCE).exclude(sha256__in=new)
     if set(held.values_list("pk", flat=True)) != found["held"]:
         raise _HeldChanged

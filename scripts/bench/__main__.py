@@ -17,7 +17,7 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from scripts.bench import classic, curves, evidence, models, peers, phantoms, real, speed
-from scripts.bench.table import Figure, lines
+from scripts.bench.table import Figure, said, show
 
 PARTS = ("typical", "hard", "real", "evidence", "curves", "models", "speed", "classic")
 ONLY_NAMED = ("peers",)
@@ -41,41 +41,30 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     figures: list[Figure] = []
     if "typical" in parts:
-        found = phantoms.measure(phantoms.TYPICAL, chosen.seeds, _said)
+        found = phantoms.measure(phantoms.TYPICAL, chosen.seeds, said)
         figures += phantoms.figures(found, "typical phantoms", hard=False)
     if "hard" in parts:
-        found = phantoms.measure(phantoms.HARD, chosen.seeds, _said)
+        found = phantoms.measure(phantoms.HARD, chosen.seeds, said)
         figures += phantoms.figures(found, "hard phantoms", hard=True)
     root = real.data_root()
     if root is None and {"real", "evidence", "curves", "models", "classic", "peers"} & set(parts):
         print("The shared test data are not on this machine; real patients and the simulator's "
               "curves are left out.", file=sys.stderr)  # fmt: skip
     if root is not None and "real" in parts:
-        figures += real.figures(*real.measure(root, _said))
+        figures += real.figures(*real.measure(root, said))
     if root is not None and "evidence" in parts:
-        figures += evidence.figures(evidence.measure(root, _said))
+        figures += evidence.figures(evidence.measure(root, said))
     if root is not None and "curves" in parts:
         figures += curves.figures(curves.flows(root))
     if "models" in parts:
-        figures += models.figures(root, chosen.seeds, _said)
+        figures += models.figures(root, chosen.seeds, said)
     if "speed" in parts:
-        figures += speed.figures(_said)
+        figures += speed.figures(said)
     if "classic" in parts:
-        figures += classic.figures(classic.measure(min(chosen.seeds, 2), root, _said))
+        figures += classic.figures(classic.measure(min(chosen.seeds, 2), root, said))
     if "peers" in parts:
-        figures += peers.figures(root, chosen.peers_python, chosen.peers_limit, _said)
-    _said("")
-    print("\n".join(lines(figures)))
-    short = [one for one in figures if one.falls_short]
-    if short:
-        print(f"{len(short)} of {sum(f.reach is not None for f in figures)} figures fall short.")
-    return 1 if short else 0
-
-
-def _said(what: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{what}")
-        sys.stderr.flush()
+        figures += peers.figures(root, chosen.peers_python, chosen.peers_limit, said)
+    return show(figures)
 
 
 if __name__ == "__main__":

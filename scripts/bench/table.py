@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isnan
 
@@ -50,3 +51,20 @@ def lines(figures: Iterable[Figure]) -> Iterable[str]:
             f"{one.quantity:<52} {one.where:<26} {value:>9} {bounds[0]:>8} {bounds[1]:>8}"
             f"  {one.verdict} {one.note}".rstrip()
         )
+
+
+def said(what: str) -> None:
+    """What is being measured, on one line of the terminal; nothing where there is none."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[K{what}")
+        sys.stderr.flush()
+
+
+def show(figures: Sequence[Figure]) -> int:
+    """Print the table and how many figures fall short; 1 if any does."""
+    said("")
+    print("\n".join(lines(figures)))
+    short = [one for one in figures if one.falls_short]
+    if short:
+        print(f"{len(short)} of {sum(f.reach is not None for f in figures)} figures fall short.")
+    return 1 if short else 0

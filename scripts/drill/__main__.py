@@ -9,21 +9,14 @@ gives its figures and tells ``said`` how far it is.
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import sys
-from pathlib import Path
 
 # As in manage.py, and before numpy is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from scripts.bench.table import Figure, lines
-
-
-def parts_of(drill: str) -> list[str]:
-    """The parts of a drill, by the files that are there."""
-    files = sorted(Path(__file__).parent.glob(f"{drill}_*.py"))
-    return [file.stem.removeprefix(f"{drill}_") for file in files]
+from scripts.bench.table import Figure, show
+from scripts.drill.parts import measured, parts_of
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,20 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     figures: list[Figure] = []
     for part in parts:
-        module = importlib.import_module(f"scripts.drill.{chosen.drill}_{part}")
-        figures += module.measure(_said)
-    _said("")
-    print("\n".join(lines(figures)))
-    short = [one for one in figures if one.falls_short]
-    if short:
-        print(f"{len(short)} of {sum(f.reach is not None for f in figures)} figures fall short.")
-    return 1 if short else 0
-
-
-def _said(what: str) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\x1b[K{what}")
-        sys.stderr.flush()
+        figures += measured(chosen.drill, part)
+    return show(figures)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ The short form stands in tests/accounts/test_sign_in.py.
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
 from collections.abc import Callable
 
 from scripts.bench.table import Figure
+from scripts.drill.database import scene
 
 #: In each of three ways.
 GUESSES = 3_400
@@ -23,27 +23,13 @@ ALLOWED, WINDOW_SECONDS = 5, 300
 def measure(said: Callable[[str], None]) -> list[Figure]:
     """From one address and from 200; on a database of its own that is gone afterwards."""
     logging.disable(logging.WARNING)  # each refusal is a line
-    os.environ["DJANGO_SETTINGS_MODULE"] = "corecmr.settings.test"
-    import django
-
-    django.setup()
-    from django.conf import settings
-    from django.test.runner import DiscoverRunner
-    from django.test.utils import override_settings
-
-    from scripts import postgres
-
-    runner = DiscoverRunner(verbosity=0, interactive=False)
-    databases = runner.setup_databases()
     figures = []
-    try:
+    with scene():
+        from django.test.utils import override_settings
+
         for proxies, addresses in ((0, 1), (1, 1), (1, 200)):
             with override_settings(ALLAUTH_TRUSTED_PROXY_COUNT=proxies):
                 figures.append(_guess(proxies, addresses, said))
-    finally:
-        runner.teardown_databases(databases)
-        if settings.DATABASE_STARTED:
-            postgres.stop(postgres.server(test=True))
     return figures
 
 

@@ -9,6 +9,19 @@ from contextlib import contextmanager
 
 
 @contextmanager
+def server() -> Iterator[None]:
+    """The tests' database server, stopped afterwards if it did not run before."""
+    from scripts import postgres
+
+    started = postgres.ensure_started(test=True)
+    try:
+        yield
+    finally:
+        if started:
+            postgres.stop(postgres.server(test=True))
+
+
+@contextmanager
 def scene() -> Iterator[None]:
     """Django with the tests' settings and a fresh database, which is deleted afterwards."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "corecmr.settings.test"

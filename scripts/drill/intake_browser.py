@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from processing.mcaq.phantom import make_study
 from processing.phantom_dicom import write_study
-from scripts import postgres
 from scripts.bench.table import Figure
+from scripts.drill.database import server
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.people import sign_in
 from tests.browser.server import Site, running_site
@@ -45,21 +45,16 @@ _PULSE = """() => {
 
 
 def measure(said: Callable[[str], None]) -> list[Figure]:
-    started = postgres.ensure_started(test=True)
-    try:
-        with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-            said("a study of 1,500 images")
-            export = Path(folder) / "export"
-            phantom = make_study(5, frames=FRAMES, rows=112, cols=96, pixel_mm=2.8)
-            count = len(write_study(phantom, export))
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            said("the site")
-            with running_site(Path(folder) / "var") as site:
-                seen = drop_and_send(browser, site, export, said)
-            browser.close()
-    finally:
-        if started:
-            postgres.stop(postgres.server(test=True))
+    with server(), tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        said("a study of 1,500 images")
+        export = Path(folder) / "export"
+        phantom = make_study(5, frames=FRAMES, rows=112, cols=96, pixel_mm=2.8)
+        count = len(write_study(phantom, export))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        said("the site")
+        with running_site(Path(folder) / "var") as site:
+            seen = drop_and_send(browser, site, export, said)
+        browser.close()
     where = f"{count} files dropped"
     return [
         Figure("files listed before sending", where, seen["listed"], count, count, True),

@@ -29,7 +29,7 @@ from processing.phantom_dicom import write_study
 from scripts.bench.table import Figure
 from scripts.drill import actions, canaries
 from scripts.drill.canaries import DAY, STEM
-from scripts.drill.testsite import test_site
+from scripts.drill.database import scene
 from studies.dicom.deidentify import deidentify
 
 Said = Callable[[str], None]
@@ -43,7 +43,7 @@ _WORDS = ("SeriesDescription", "ProtocolName", "Manufacturer", "ContrastBolusAge
 def measure(said: Said) -> list[Figure]:
     """Figures of the sweep and of Table E.1-1. All marks are 0."""
     figures = list(_table(said))
-    with test_site(), tempfile.TemporaryDirectory() as folder:
+    with scene(), tempfile.TemporaryDirectory() as folder:
         sweep = Sweep(Path(folder), said)
         sweep.run()
     figures.append(Figure("planted identifiers in the files sent", "upload", sweep.planted))

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from scripts.bench.table import Figure
-from scripts.drill.testsite import test_site
+from scripts.drill.database import scene
 
 Said = Callable[[str], None]
 Files = list[tuple[str, bytes]]
@@ -35,7 +35,7 @@ _CT, _MR = b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.4\0"
 
 
 def measure(said: Said) -> list[Figure]:
-    with test_site(), tempfile.TemporaryDirectory() as folder:
+    with scene(), tempfile.TemporaryDirectory() as folder:
         drill = Drill(Path(folder), said)
         drill.run(MUTATED)
         figures = drill.figures()

@@ -21,8 +21,9 @@ from pathlib import Path
 
 import psycopg2
 
-from scripts import frontend, postgres
+from scripts import frontend
 from scripts.bench.table import Figure
+from scripts.drill.database import server
 from scripts.steps import CHECKOUT, run
 from scripts.visitor import Visitor
 from tests.browser.server import empty_database, people_of
@@ -39,13 +40,8 @@ _PATIENCE_SECONDS = 600
 def measure(
     said: Callable[[str], None], kills: int = KILLS, files: int = FILES, seed: int = 1
 ) -> list[Figure]:
-    started = postgres.ensure_started(test=True)
-    try:
-        with tempfile.TemporaryDirectory() as folder, empty_database() as url:
-            seen = send_while_killed(Path(folder), url, said, kills, files, seed)
-    finally:
-        if started:
-            postgres.stop(postgres.server(test=True))
+    with server(), tempfile.TemporaryDirectory() as folder, empty_database() as url:
+        seen = send_while_killed(Path(folder), url, said, kills, files, seed)
     where = f"{files} files by tus-js-client"
     return [
         Figure("times the web server was killed", where, seen["kills"], kills, kills, True),

@@ -57,13 +57,10 @@ def pdf(told: dict[str, Any]) -> bytes:
         raise NoPrinter from error
     # Nothing is fetched: pictures stand in the page itself, and the style sheet is our own.
     fetcher = URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
-    pictures = {
-        cell["map"].public_id: _data_url(cell["map"])
-        for row in told["grid"]
-        for cell in row["cells"]
-        if cell["map"]
-    }
-    page = render_to_string("studies/report_page.html", {**told, "pictures": pictures})
+    for row in told["grid"]:
+        for cell in row["cells"]:
+            cell["picture"] = _data_url(cell["map"]) if cell["map"] else ""
+    page = render_to_string("studies/report_page.html", told)
     style = finders.find("build/report.css")
     assert style is not None, "the front end is not built"  # noqa: S101
     return HTML(string=page, url_fetcher=fetcher).write_pdf(

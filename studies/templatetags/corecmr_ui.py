@@ -70,11 +70,6 @@ def known(segments: Iterable[Mapping[str, Any]], quantity: str) -> bool:
 
 
 @register.filter
-def entry(known: Mapping[str, str], key: str) -> str:
-    return known.get(key, "")
-
-
-@register.filter
 def pretty_key(key: str) -> str:
     """A parameter's name in words: ``saturation_time_ms`` becomes "saturation time ms"."""
     return str(key).replace("_", " ")

@@ -44,11 +44,12 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     audit.record(person(request), "study.view", study)
     result = study.results.first()
     owner = access.is_owner(person(request), study)
+    series = list(study.series.all())
     context: dict[str, Any] = {
         "study": study,
-        "series": [one for one in study.series.all() if one.role != Series.Role.MAP],
-        "scanner_maps": list(study.series.filter(role=Series.Role.MAP)),
-        "series_form": SeriesForm(series=study.series.all()) if owner else None,
+        "series": [one for one in series if one.role != Series.Role.MAP],
+        "scanner_maps": [one for one in series if one.role == Series.Role.MAP],
+        "series_form": SeriesForm(series=series) if owner else None,
         "result": result,
         "outdated": result is not None and _outdated(study, result),
         "is_owner": owner,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from django.core import signing
 from django.core.mail import send_mail
-from django.template.loader import render_to_string
 
 from accounts import audit
+from accounts.letters import letter
 from accounts.models import Trust, User
 from accounts.roles import REQUESTABLE, Role
 
@@ -36,8 +36,7 @@ def token(email: str, *, by: User, role: str) -> str:
 def send(email: str, *, by: User, role: str, link: str) -> None:
     """Mail the link. Whether the address has an account already is not told to anybody."""
     context = {"by": by, "role": Role(role).label, "trust": by.trust, "link": link, "days": DAYS}
-    body = render_to_string("accounts/mail/invitation.txt", context)
-    subject = render_to_string("accounts/mail/invitation_subject.txt").strip()
+    subject, body = letter("accounts/mail/invitation", **context)
     send_mail(subject, body, None, [email])
     audit.record(by, "account.invite", role=role)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.core.mail import send_mail
 from django.db import transaction
 from django.db.models import Q
-from django.template.loader import render_to_string
 
+from accounts.letters import letter
 from accounts.models import User
 from accounts.roles import Role
 
@@ -24,8 +24,7 @@ def somebody_waits(user: User) -> None:
         may, status=User.Status.APPROVED, is_active=True, mail_when_waiting=True
     ).distinct()
     addresses = list(told.values_list("email", flat=True))
-    body = render_to_string("accounts/mail/waiting.txt", {"user": user})
-    subject = render_to_string("accounts/mail/waiting_subject.txt").strip()
+    subject, body = letter("accounts/mail/waiting", user=user)
 
     def send() -> None:
         for address in addresses:  # one by one, so that nobody sees the others

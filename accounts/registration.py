@@ -13,11 +13,11 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.core.mail import send_mail
 from django.db import IntegrityError, transaction
-from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit, sessions
+from accounts.letters import letter
 from accounts.models import Appointment, Consent, Membership, Policy, Trust, User
 from accounts.roles import APPOINTED, Role
 
@@ -387,6 +387,5 @@ def _move(user: User, status: User.Status, by: User, reason: str = "", **detail:
 
 def _tell(user: User, what: str, **context: Any) -> None:
     """The mail goes out only if the decision is committed."""
-    body = render_to_string(f"accounts/mail/{what}.txt", {"user": user, **context})
-    subject = render_to_string(f"accounts/mail/{what}_subject.txt").strip()
+    subject, body = letter(f"accounts/mail/{what}", user=user, **context)
     transaction.on_commit(lambda: send_mail(subject, body, None, [user.email]))

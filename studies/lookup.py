@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 from django.core.mail import send_mail
 from django.db import transaction
 from django.http import Http404
-from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts import audit
 from accounts.identifiers import clean_reference
+from accounts.letters import letter
 from accounts.models import Membership, User
 from accounts.roles import roles_with
 from studies import access
@@ -87,8 +87,7 @@ def _count(guard: LookupGuard, now: datetime) -> datetime | None:
 
 
 def _tell_administrators(person: User, until: datetime) -> None:
-    body = render_to_string("studies/mail/lookup_locked.txt", {"person": person, "until": until})
-    subject = render_to_string("studies/mail/lookup_locked_subject.txt").strip()
+    subject, body = letter("studies/mail/lookup_locked", person=person, until=until)
     roles = roles_with("administer")
     administrators = User.objects.filter(
         pk__in=Membership.objects.filter(role__in=roles).values("user"),

@@ -19,6 +19,10 @@ OPENINGS = {
     "study.view": _("Opened the study"),
     "study.download": _("Downloaded everything"),
     "file.download": _("Downloaded a file"),
+    "objects.download": _("Downloaded DICOM objects"),
+    "objects.download_identified": _("Downloaded DICOM objects for the archive"),
+    "report.view": _("Read a report"),
+    "report.download": _("Downloaded a report"),
     "study.run_options": _("Opened the choices of an analysis"),
     "run.submit": _("Started an analysis"),
     "lookup.found": _("Found it by its reference"),
@@ -56,11 +60,10 @@ def ids_of_reference(text: str) -> set[str]:
 
 def events_of(study: Study) -> QuerySet[AuditEvent]:
     """The lines of the record that tell of the study being opened, the newest first."""
-    own = Q(object_id=study.public_id)
-    parts = Q(object_id__in=study.files.values("public_id")) | Q(
-        object_id__in=study.runs.values("public_id")
-    )
-    return AuditEvent.objects.filter(own | parts, verb__in=OPENINGS).exclude(actor="")
+    about = Q(object_id=study.public_id)
+    for part in (study.files, study.runs, study.reports):
+        about |= Q(object_id__in=part.values("public_id"))
+    return AuditEvent.objects.filter(about, verb__in=OPENINGS).exclude(actor="")
 
 
 def told(events: list[AuditEvent]) -> list[Opening]:

@@ -23,6 +23,8 @@ KINDS = {
     "files": gettext_lazy("Files deleted from storage"),
     "series": gettext_lazy("Series"),
     "result": gettext_lazy("Results"),
+    "report": gettext_lazy("Reports"),
+    "sourceidentity": gettext_lazy("Sealed identities"),
     "segmentflow": gettext_lazy("Flow values of segments"),
     "share": gettext_lazy("Shares"),
     "run": gettext_lazy("Analyses"),

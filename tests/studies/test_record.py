@@ -8,10 +8,10 @@ import io
 import pytest
 
 from accounts.models import AuditEvent
-from studies import sharing
-from studies.models import Study
-from tests.people import make_administrator, make_study, make_trust, make_user
-from tests.site.world import store
+from studies import reporting, sharing
+from studies.models import StoredFile, Study
+from tests.people import make_administrator, make_result, make_study, make_trust, make_user
+from tests.site.world import EMPTY_ZIP, store
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +44,23 @@ def test_the_owner_sees_person_trust_what_and_when(client, opened):
     client.force_login(guest)
     assert "Gil Guest" not in client.get(f"/studies/{opened.public_id}/").content.decode()
     assert client.get(f"/studies/{opened.public_id}/openings/").status_code == 404
+
+
+def test_reports_and_dicom_objects_that_were_taken_are_told_too(client, opened):
+    owner = make_user(opened.trust, name="Rita Reader")
+    result = make_result(opened)
+    store(
+        opened, "dicom.zip", "application/zip", EMPTY_ZIP,
+        result=result, kind=StoredFile.Kind.OBJECTS,
+    )  # fmt: skip
+    report = reporting.save(opened, by=owner, text="Flow is even.", seen=None)
+    client.force_login(owner)
+    client.get(f"/reports/{report.public_id}/")
+    client.get(f"/reports/{report.public_id}/report.txt")
+    b"".join(client.get(f"/studies/{opened.public_id}/dicom.zip"))
+    page = client.get(f"/studies/{opened.public_id}/openings/").content.decode()
+    for words in ("Read a report", "Downloaded a report", "Downloaded DICOM objects"):
+        assert words in page
 
 
 def test_a_refusal_is_recorded_with_what_was_asked_for(opened):

@@ -79,22 +79,25 @@ class GateMiddleware:
             return None
         match = request.resolver_match
         name = match.view_name if match else ""
+        error, page, open_ = self._missing(request)
+        # Pages that are open all the same must not ask for parts of the site that are not.
+        request.is_held = bool(error)  # type: ignore[attr-defined]
         if name in PERSONAL or (not getattr(view, "login_required", True) and name != "home"):
             return None
-        error, page = self._missing(request, name)
-        if not error or name == page:
+        if not error or name == page or name.startswith(open_):
             return None
         if wants_json(request):
             return JsonResponse({"error": error}, status=403)
         return redirect(page)
 
-    def _missing(self, request: HttpRequest, name: str) -> tuple[str, str]:
-        """What is missing, as an error and as the page where it is mended."""
+    def _missing(self, request: HttpRequest) -> tuple[str, str, tuple[str, ...]]:
+        """What is missing: as an error, the page where it is mended, and how its helpers' names
+        begin."""
         user = person(request)
         if not user.is_approved:
-            return "not_approved", "waiting"
+            return "not_approved", "waiting", ()
         if Policy.outstanding(user):
-            return "consent_required", "consent"
-        if mfa.is_missing(user) and not name.startswith(("mfa_", "account_reauthenticate")):
-            return "second_factor_required", "mfa_index"
-        return "", ""
+            return "consent_required", "consent", ()
+        if mfa.is_missing(user):
+            return "second_factor_required", "mfa_index", ("mfa_", "account_reauthenticate")
+        return "", "", ()

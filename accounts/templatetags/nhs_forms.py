@@ -16,6 +16,7 @@ _KINDS: tuple[tuple[type[forms.Widget], str], ...] = (
     (forms.Textarea, "textarea"),
     (forms.PasswordInput, "password"),
     (forms.FileInput, "file"),
+    (forms.DateInput, "date"),
 )
 _CLASSES = {
     "checkbox": "nhsuk-checkboxes__input",
@@ -25,6 +26,7 @@ _CLASSES = {
     "file": "nhsuk-file-upload__input",
     "input": "nhsuk-input",
     "number": "nhsuk-input nhsuk-input--width-5",
+    "date": "nhsuk-input nhsuk-input--width-10",
 }
 
 
@@ -42,8 +44,8 @@ def nhs_widget(field: BoundField) -> SafeString:
     """The field's control with its NHS classes; placeholders go, as the label says it all."""
     kind = widget_kind(field)
     classes = _CLASSES[kind]
-    if field.errors and kind in {"select", "textarea", "password", "input", "number"}:
-        base = "nhsuk-input" if kind in {"password", "number"} else classes
+    if field.errors and kind in {"select", "textarea", "password", "input", "number", "date"}:
+        base = "nhsuk-input" if kind in {"password", "number", "date"} else classes
         classes += f" {base}--error"
     attrs: dict[str, object] = {"class": classes, "placeholder": False}
     if isinstance(field.field.widget, forms.NumberInput):

@@ -23,5 +23,4 @@ def measured(drill: str, part: str) -> list[Figure]:
 
 
 def _measure(module: str) -> list[Figure]:
-    figures: list[Figure] = importlib.import_module(module).measure(said)
-    return figures
+    return list(importlib.import_module(module).measure(said))

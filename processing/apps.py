@@ -7,4 +7,7 @@ class ProcessingConfig(AppConfig):
     verbose_name = _("Processing")
 
     def ready(self) -> None:
-        from processing import checks  # noqa: F401  (registers them)
+        from processing import checks, engines  # noqa: F401  (checks registers them)
+        from studies import judging
+
+        judging.accepting.append(engines.object_classes)

@@ -13,10 +13,14 @@ from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol
 
+from studies.dicom.check import MR_CLASSES
+
 if TYPE_CHECKING:
     from processing.mcaq.series import Series, StudyResult
 
 ENTRY_POINT_GROUP = "corecmr.engines"
+#: Which object classes an engine takes, under the engine's name; read without the engine.
+CLASSES_GROUP = "corecmr.object_classes"
 _BUILT_IN = {
     "mcaq": "processing.mcaq.engine:Mcaq",
     "mcaq-classic": "processing.mcaq.engine:McaqClassic",
@@ -52,6 +56,17 @@ def _places() -> dict[str, str]:
     """Where each engine's class lies. A package cannot take the name of a built-in engine."""
     installed = {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
     return {**installed, **_BUILT_IN}
+
+
+def object_classes() -> frozenset[str]:
+    """The SOP Class UIDs that one engine or another takes, as ``module:NAME`` of a package says.
+
+    An engine that says nothing takes what MCAQ takes. The module that holds the list must be
+    light: it is loaded by the worker that receives uploads.
+    """
+    said = {point.name: point.value for point in entry_points(group=CLASSES_GROUP)}
+    taken = {name: resolve_name(said[name]) for name in _places() if name in said}
+    return MR_CLASSES.union(*taken.values())
 
 
 def engine_names() -> list[str]:

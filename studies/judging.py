@@ -20,6 +20,7 @@ from typing import Any
 from django.conf import settings
 
 from corecmr import sandbox
+from studies.dicom.check import MR_CLASSES
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ _REST = (
     f"It was not read: {MOST_DEATHS} other files of this upload had stopped the reader. Send it "
     "again without them."
 )
+
+
+#: What asks which object classes are taken in; engines are known to the app above this one.
+accepting: list[Callable[[], frozenset[str]]] = []
 
 
 class Stopped(Exception):
@@ -112,6 +117,7 @@ def judge(
         "files": [{"id": name, "path": str(path)} for name, path in files],
         "out": str(out),
         "key_hex": key.hex(),
+        "classes": sorted(MR_CLASSES.union(*(classes() for classes in accepting))),
         "member_bytes": settings.UPLOAD_MAX_FILE_BYTES,
         "total_bytes": settings.UPLOAD_MAX_TOTAL_BYTES,
         "aside": {},

@@ -17,6 +17,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+#: What MCAQ takes; engines that name nothing take the same.
 MR_CLASSES = frozenset({MRImageStorage, EnhancedMRImageStorage})
 
 #: Lossy JPEG is left out: its errors are those of a picture, not of a measurement.

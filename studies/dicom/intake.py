@@ -1,11 +1,11 @@
 """The child that judges an upload: reads a request on standard input, writes a manifest.
 
 ``python -m studies.dicom.intake``; the parent sets its limits. Request: ``files`` (each ``id``
-and ``path``), ``out`` (a folder), ``key_hex``; sizes in bytes ``member_bytes`` and
-``total_bytes``; ``aside`` (sentences by id) for files that are not to be read again, and ``rest``,
-a sentence for all that is not judged yet. Good files are rebuilt as ``out/<id>.dcm``, with
-whom they were of beside them in ``out/<id>.json``; what was understood, without a name, stands in
-``out/manifest.json``.
+and ``path``), ``out`` (a folder), ``key_hex``; ``classes``, the SOP Class UIDs that are taken in;
+sizes in bytes ``member_bytes`` and ``total_bytes``; ``aside`` (sentences by id) for files that are
+not to be read again, and ``rest``, a sentence for all that is not judged yet. Good files are
+rebuilt as ``out/<id>.dcm``, with whom they were of beside them in ``out/<id>.json``; what was
+understood, without a name, stands in ``out/manifest.json``.
 
 One bad file never stops the good ones. Before a file is read its id is told on standard output;
 its verdict is written down at once. So when a file ends this process, the parent knows which one
@@ -28,9 +28,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pydicom
+from pydicom.uid import UID
 
 from studies.dicom import unzip
 from studies.dicom.changes import changes
+from studies.dicom.check import MR_CLASSES
 from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import Frame, frames_of
 from studies.dicom.identity import source_identity
@@ -67,6 +69,7 @@ class Intake:
     def __init__(self, request: dict[str, Any]) -> None:
         self._out = Path(request["out"])
         self._key = bytes.fromhex(request["key_hex"])
+        self._classes = frozenset(UID(one) for one in request.get("classes", MR_CLASSES))
         self._aside: dict[str, str] = request.get("aside", {})
         self._rest: str | None = request.get("rest")
         unlimited = sys.maxsize
@@ -173,7 +176,7 @@ class Intake:
     def _read(self, file_id: str, path: Path) -> dict[str, Any]:
         target = self._out / f"{file_id}.dcm"
         try:
-            source = read_file(path)
+            source = read_file(path, self._classes)
             clean = deidentify(source, key=self._key)
             found, fact = frames_of(clean, file_id), _facts(clean)
             clean.save_as(target, enforce_file_format=True)

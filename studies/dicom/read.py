@@ -29,21 +29,22 @@ _COMPRESSION = (
 
 
 @quiet
-def read_file(path: Path) -> FileDataset:
+def read_file(path: Path, classes: frozenset[UID] = MR_CLASSES) -> FileDataset:
     """Read and check one file; gives its dataset with the pixels still encoded.
 
-    Raises Refused for an empty file, one that is not DICOM, an object that is no MR image, a
+    classes: the object classes (SOP Class UIDs) that are taken in.
+    Raises Refused for an empty file, one that is not DICOM, an object of another class, a
     compression that is not supported, and an image that is cut short.
     """
     passed = gate.look(path)
     if passed.object_class:
-        _check_class(UID(passed.object_class))
+        _check_class(UID(passed.object_class), classes)
     syntax = UID(passed.syntax) if passed.syntax else None
     if syntax is not None and syntax not in TRANSFER_SYNTAXES:
         raise Refused(_COMPRESSION)
     try:
         dataset = pydicom.dcmread(path, force=True)
-        _check(dataset, syntax)
+        _check(dataset, syntax, classes)
     except Refused:
         raise
     except (MemoryError, RecursionError):
@@ -54,20 +55,20 @@ def read_file(path: Path) -> FileDataset:
     return dataset
 
 
-def _check_class(sop_class: UID) -> None:
-    if sop_class not in MR_CLASSES:
+def _check_class(sop_class: UID, classes: frozenset[UID]) -> None:
+    if sop_class not in classes:
         raise Refused(
             f"It is {object_name(sop_class)}, not an MR image. "
             "CoreCMR uses MR images of the contrast's first pass; leave it out."
         )
 
 
-def _check(dataset: FileDataset, syntax: UID | None) -> None:
+def _check(dataset: FileDataset, syntax: UID | None, classes: frozenset[UID]) -> None:
     # A DICOMDIR, for one, names its class in the file meta alone.
     sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     if not sop_class:
         raise Refused(NOT_DICOM if len(dataset) < 3 else DAMAGED)
-    _check_class(UID(str(sop_class)))
+    _check_class(UID(str(sop_class)), classes)
     if not dataset.get("SOPClassUID") or not dataset.get("SOPInstanceUID"):
         raise Refused(DAMAGED)
     if not dataset.get("StudyInstanceUID") or not dataset.get("SeriesInstanceUID"):

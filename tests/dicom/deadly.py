@@ -11,6 +11,7 @@ import signal
 from pathlib import Path
 
 from pydicom.dataset import FileDataset
+from pydicom.uid import UID
 
 from studies.dicom import intake
 from studies.dicom.read import read_file
@@ -18,7 +19,7 @@ from studies.dicom.read import read_file
 CRASH, SPIN, HOG = b"crash the decoder", b"keep it busy", b"take all memory"
 
 
-def deadly(path: Path) -> FileDataset:
+def deadly(path: Path, classes: frozenset[UID]) -> FileDataset:
     start = path.read_bytes()[:64]
     if start.startswith(CRASH):
         os.kill(os.getpid(), signal.SIGSEGV)
@@ -26,7 +27,7 @@ def deadly(path: Path) -> FileDataset:
         pass
     if start.startswith(HOG):
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does
-    return read_file(path)
+    return read_file(path, classes)
 
 
 if __name__ == "__main__":

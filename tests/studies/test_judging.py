@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import FileSystemStorage, storages
+from pydicom.uid import CTImageStorage
 
+from processing import engines
 from studies import judging, uploads
 from studies.models import StoredFile, Study
 from studies.refusals import NoRoom
@@ -189,3 +191,28 @@ def test_no_room_in_storage(images, full, settings):
     again = sent(user, images)
     ingest_upload(again.pk)
     assert Study.objects.get().files.count() == 12
+
+
+def test_objects_are_taken_in_that_an_installed_engine_takes(tmp_path, monkeypatch):
+    ct = [path.read_bytes() for path in save(film(3, SOPClassUID=CTImageStorage), tmp_path / "ct")]
+    (tmp_path / "without").mkdir()
+    (tmp_path / "with").mkdir()
+
+    told = reasons(judged(tmp_path / "without", ct))
+    assert len(told) == 3
+    assert all("It is a CT Image, not an MR image." in reason for reason in told.values())
+
+    package = tmp_path / "package"
+    about = package / "ct_engine-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: ct-engine\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[corecmr.engines]\nct = ct_engine:Ct\n[corecmr.object_classes]\nct = ct_takes:CLASSES\n"
+    )
+    (package / "ct_takes.py").write_text(f'CLASSES = frozenset({{"{CTImageStorage}"}})\n')
+    monkeypatch.syspath_prepend(package)
+    engines._places.cache_clear()
+    try:
+        assert reasons(judged(tmp_path / "with", ct)) == {}
+    finally:
+        engines._places.cache_clear()

@@ -13,11 +13,12 @@ from datetime import timedelta
 from itertools import product
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.db import transaction
-from django.test import Client
+from django.test import Client, override_settings
 from django.utils import timezone
 
-from accounts.models import AuditEvent, Membership, User
+from accounts.models import AuditEvent, Consent, Membership, User
 from accounts.roles import Role
 from processing import runs
 from studies import erasure, identity, sharing
@@ -36,6 +37,8 @@ PEOPLE: dict[str, frozenset[str] | None] = {
     "pending": None,
     "suspended": None,
     "refused": None,
+    "without consent": None,
+    "without second factor": None,
     "sender": OWNER,
     "colleague": OWNER,
     "viewer": frozenset({"see"}),
@@ -49,6 +52,8 @@ PEOPLE: dict[str, frozenset[str] | None] = {
     "moved away": frozenset(),
     "researcher": frozenset(),
     "administrator": frozenset(),
+    "trust administrator": frozenset({"decide"}),
+    "foreign trust administrator": frozenset(),
 }
 VERBS_OF_SHARES = {
     "viewer": {"may_download": False},
@@ -176,6 +181,12 @@ def make_site() -> Site:
     people |= {who: make_user(make_trust()) for who in (*VERBS_OF_SHARES, "stranger")}
     people["researcher"] = make_user(trust, Role.RESEARCHER)
     people["administrator"] = make_administrator()
+    people["trust administrator"] = make_user(trust, Role.TRUST_ADMINISTRATOR)
+    people["foreign trust administrator"] = make_user(make_trust(), Role.TRUST_ADMINISTRATOR)
+    people |= {who: make_user(trust) for who in ("without consent", "without second factor")}
+    Consent.objects.filter(user=people["without consent"]).delete()
+    for who in people.keys() - {"without second factor"}:
+        Authenticator.objects.create(user=people[who], type=Authenticator.Type.TOTP, data={})
     site = Site(people, {})
     for state in STATES[:-1]:
         site.objects[state] = _study(state, people)
@@ -275,6 +286,7 @@ class Tally:
     unrecorded: list[tuple[Any, ...]] = field(default_factory=list)
 
 
+@override_settings(REQUIRE_MFA=True)
 def go_through(
     site: Site,
     people: tuple[str, ...] = tuple(PEOPLE),

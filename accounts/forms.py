@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 #: Where the invitation that somebody followed waits for the form.
 INVITATION_KEY = "invitation"
+_UNPROVEN = _(
+    "The check against automatic registrations was not finished. Press Register again; it takes a "
+    "few seconds, and your browser must run JavaScript."
+)
 
 
 class RegistrationForm(forms.Form):
@@ -55,7 +59,7 @@ class RegistrationForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        from accounts import invitations
+        from accounts import invitations, proof
         from accounts.models import Trust
         from accounts.roles import REQUESTABLE
 
@@ -67,6 +71,9 @@ class RegistrationForm(forms.Form):
         ]
         token = context.request.session.get(INVITATION_KEY, "")
         self.invitation = invitations.read(token) if token else None
+        if proof.is_asked():
+            self.fields["proof"] = forms.CharField(required=False, widget=forms.HiddenInput)
+            self.puzzle = proof.puzzle()
         if self.invitation:
             self.initial["email"] = self.invitation.email
             self.initial["role"] = self.invitation.role
@@ -74,6 +81,7 @@ class RegistrationForm(forms.Form):
                 self.initial["trust"] = self.invitation.trust.pk
 
     def clean(self) -> dict[str, Any]:
+        from accounts import proof
         from accounts.models import Trust
 
         data: dict[str, Any] = super().clean() or self.cleaned_data
@@ -81,6 +89,8 @@ class RegistrationForm(forms.Form):
             data["trust"] = Trust.of_address(str(data.get("email", "")))
             if data["trust"] is None:
                 self.add_error("trust", _("Choose your trust. Your address does not tell it."))
+        if "proof" in self.fields and not self.errors and not proof.accept(data["proof"]):
+            self.add_error(None, _UNPROVEN)
         return data
 
     def signup(self, request: HttpRequest, user: User) -> None:

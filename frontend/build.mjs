@@ -37,6 +37,7 @@ const options = {
     app: 'frontend/js/app.js',
     upload: 'frontend/js/upload.js',
     'upload-worker': 'frontend/js/upload/worker.js',
+    proof: 'frontend/js/proof.js',
     study: 'frontend/js/study.js',
     site: 'frontend/css/site.css',
     admin: 'frontend/css/admin.css',

@@ -104,6 +104,8 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "home"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
+#: A puzzle for the browser against floods of registrations; see accounts/proof.py.
+SIGN_UP_PROOF = env.flag("CORECMR_SIGN_UP_PROOF", False)
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.RegistrationForm"
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False

@@ -66,6 +66,7 @@ def running_site(var: Path) -> Iterator[Site]:
             "DJANGO_SETTINGS_MODULE": "corecmr.settings.test",
             "DATABASE_URL": url,
             "CORECMR_VAR_DIR": str(var),
+            "CORECMR_SIGN_UP_PROOF": "yes",
         }
         manage = CHECKOUT / "manage.py"
         run(

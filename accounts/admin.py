@@ -289,7 +289,11 @@ _DECISIONS: dict[str, Callable[[User, User, Any], object]] = {
 class TrustAdmin(admin.ModelAdmin):
     list_display = ("name", "ods_code", "mail_domains", "research_allowed")
     search_fields = ("name", "ods_code")
-    fields = ("name", "ods_code", "mail_domains", "research_allowed")
+    fields = (
+        "name", "ods_code", "mail_domains", "research_allowed", "require_mfa", "partners",
+        "partners_only",
+    )  # fmt: skip
+    filter_horizontal = ("partners",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Trust]:
         user = person(request)

@@ -49,9 +49,16 @@ def _cipher() -> MultiFernet:
     return MultiFernet([Fernet(base64.urlsafe_b64encode(digest)) for digest in digests])
 
 
+def is_required(user: User | AnonymousUser) -> bool:
+    """Whether ``user`` must have a second factor: the site asks for it, or a trust of theirs."""
+    if not isinstance(user, User):
+        return False
+    return settings.REQUIRE_MFA or user.memberships.filter(trust__require_mfa=True).exists()
+
+
 def is_missing(user: User | AnonymousUser) -> bool:
-    """Whether this site asks for a second factor that ``user`` has not set up."""
-    if not settings.REQUIRE_MFA or not user.is_authenticated:
+    """Whether the site or a trust of theirs asks for a second factor that ``user`` lacks."""
+    if not is_required(user):
         return False
     factors = [Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN]
     return not Authenticator.objects.filter(user=user, type__in=factors).exists()

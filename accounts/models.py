@@ -32,6 +32,24 @@ class Trust(models.Model):
         blank=True,
         help_text=_("What stands after the @ in its staff's addresses, one in each line."),
     )
+    require_mfa = models.BooleanField(
+        _("second factor required"),
+        default=False,
+        help_text=_("Its people set up a second factor first, even where the site does not ask."),
+    )
+    partners: models.ManyToManyField[Trust, Trust] = models.ManyToManyField(
+        "self",
+        verbose_name=_("partner trusts"),
+        symmetrical=False,
+        blank=True,
+        related_name="+",
+        help_text=_("Trusts that it shares studies with. They are offered first."),
+    )
+    partners_only = models.BooleanField(
+        _("shares with partners only"),
+        default=False,
+        help_text=_("Studies are shared with partner trusts and their people, with nobody else."),
+    )
 
     class Meta:
         ordering: ClassVar = ["name"]

@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from accounts import mfa
 from studies.intended_use import INTENDED_USE
 
 
@@ -20,7 +21,7 @@ def site(request: HttpRequest) -> dict[str, object]:
         "nav": list(_nav(request)),
         "may_look_up": look_up,
         "session_warning_seconds": settings.SESSION_WARNING_SECONDS,
-        "second_factor_required": settings.REQUIRE_MFA,
+        "second_factor_required": lambda: user is not None and mfa.is_required(user),
         "passkeys_need_a_name": _by_name(request),
     }
 

@@ -58,9 +58,12 @@ class ShareForm(forms.Form):
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.study = study
-        self.fields["to_trust"].queryset = Trust.objects.exclude(  # type: ignore[attr-defined]
-            pk=study.trust_id
-        )
+        trusts = study.trust.partners if study.trust.partners_only else Trust.objects
+        choice = self.fields["to_trust"]
+        choice.queryset = trusts.exclude(pk=study.trust_id)  # type: ignore[attr-defined]
+        partners = {trust.pk for trust in study.trust.partners.all()}
+        if partners and not study.trust.partners_only:
+            choice.choices = _partners_first(choice.choices, partners)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -82,6 +85,18 @@ class ShareForm(forms.Form):
             )
             return None
         return user
+
+
+def _partners_first(
+    choices: Iterable[tuple[Any, Any]], partners: set[int]
+) -> list[tuple[Any, Any]]:
+    """The choices of a list of trusts in two groups, below the one for none."""
+    empty, *trusts = [(getattr(value, "value", value), name) for value, name in choices]
+    return [
+        empty,
+        (_("Partner trusts"), [one for one in trusts if one[0] in partners]),
+        (_("Other trusts"), [one for one in trusts if one[0] not in partners]),
+    ]
 
 
 class SeriesForm(forms.Form):

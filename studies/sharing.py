@@ -41,6 +41,11 @@ def share(
         raise SharingError(f"{to_trust} owns this study; its consultants see it already.")
     if to_user is not None and access.may(to_user, "manage", study):
         raise SharingError("This person works in the owning trust and sees the study already.")
+    if not within_partners(study.trust, to_trust=to_trust, to_user=to_user):
+        raise SharingError(
+            f"{study.trust} shares studies with its partner trusts only. Ask an administrator of "
+            "your trust to add one."
+        )
     if not 1 <= days <= MOST_DAYS:
         raise SharingError(f"A share lasts 1 to {MOST_DAYS} days.")
     with transaction.atomic():
@@ -58,6 +63,19 @@ def share(
         verbs = " ".join(sorted(grant.verbs))
         audit.record(by, "study.share", study, share=grant.public_id, days=days, verbs=verbs)
     return grant
+
+
+def within_partners(
+    trust: Trust, *, to_trust: Trust | None = None, to_user: User | None = None
+) -> bool:
+    """Whether ``trust`` may share with these, where it shares with partners only."""
+    if not trust.partners_only:
+        return True
+    if to_trust is not None:
+        return trust.partners.filter(pk=to_trust.pk).exists()
+    return (
+        to_user is not None and to_user.memberships.filter(trust__in=trust.partners.all()).exists()
+    )
 
 
 def revoke(grant: Share, *, by: User) -> None:

@@ -181,3 +181,18 @@ def test_who_has_lost_the_device_is_helped_by_an_administrator(
         registration.remove_factors(administrator, by=administrator)
     with pytest.raises(registration.RegistrationError, match="Only an administrator"):
         registration.remove_factors(user, by=make_user(user.trust))
+
+
+def test_a_trust_may_ask_for_it_where_the_site_does_not(client):
+    trust = make_trust()
+    user = make_user(trust)
+    client.force_login(user)
+    assert client.get("/").status_code == 200
+    trust.require_mfa = True
+    trust.save()
+    assert client.get("/")["Location"] == "/accounts/2fa/"
+    assert "only to people who sign in with a second factor" in (
+        client.get("/accounts/2fa/").content.decode()
+    )
+    with_app(user)
+    assert client.get("/").status_code == 200

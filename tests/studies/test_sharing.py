@@ -127,3 +127,36 @@ def test_release_for_research_is_one_decision_and_one_line_of_the_record(client,
         assert Study.objects.get().research_permission is expected
     events = AuditEvent.objects.filter(verb="study.research_permission").order_by("id")
     assert [event.detail for event in events] == [{"allowed": True}, {"allowed": False}]
+
+
+# --- partner trusts ------------------------------------------------------------------------------
+
+
+def test_partner_trusts_are_offered_first(client, study, owner):
+    partner, other = make_trust("Zed Partner Trust"), make_trust("An Other Trust")
+    assert "Partner trusts" not in client.get(f"/studies/{study.public_id}/share/").content.decode()
+    study.trust.partners.add(partner)
+    page = client.get(f"/studies/{study.public_id}/share/").content.decode()
+    assert page.index('label="Partner trusts"') < page.index(partner.name)
+    assert page.index(partner.name) < page.index('label="Other trusts"') < page.index(other.name)
+    assert share(client, study, to_trust=other.pk).status_code == 302
+
+
+def test_a_trust_may_keep_to_its_partners(client, study, owner):
+    partner, other = make_trust("Partner Trust"), make_trust("Other Trust")
+    study.trust.partners.add(partner)
+    study.trust.partners_only = True
+    study.trust.save()
+    inside, outside = make_user(partner, email="in@hospital.example"), make_user(other)
+
+    page = client.get(f"/studies/{study.public_id}/share/").content.decode()
+    assert partner.name in page
+    assert other.name not in page
+    assert share(client, study, to_trust=other.pk).status_code == 200
+    refused = share(client, study, to_email=outside.email).content.decode()
+    assert "shares studies with its partner trusts only" in refused
+    assert not Share.objects.exists()
+
+    assert share(client, study, to_trust=partner.pk).status_code == 302
+    assert share(client, study, to_email=inside.email).status_code == 302
+    assert Share.objects.count() == 2

@@ -70,6 +70,8 @@ def confirm(erasure: Erasure, *, by: User) -> None:
     _require(erasure, by)
     with transaction.atomic():
         locked = Erasure.objects.select_for_update().get(pk=erasure.pk)
+        if locked.withdrawn_at is not None:
+            raise ErasureError(_("The request was withdrawn meanwhile. The study stays."))
         if not locked.is_open:
             return
         if locked.requested_by_id == by.pk:

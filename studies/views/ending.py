@@ -124,6 +124,7 @@ def confirm(request: HttpRequest, public_id: str) -> HttpResponse:
     try:
         erasure.confirm(found, by=person(request))
     except erasure.ErasureError as error:
+        audit.record(person(request), "erasure.confirm_refused", found)
         messages.error(request, str(error))
     else:
         messages.success(request, _("The study is erased. This page is the certificate."))

@@ -43,6 +43,7 @@ def test_one_person_asks_and_a_second_confirms(client, study, people):
     assert "Ask a colleague of your trust" in client.get(address).content.decode()
     answer = client.post(f"{address}confirm/", follow=True)
     assert "A second person of your trust must confirm it." in answer.content.decode()
+    assert AuditEvent.objects.get(verb="erasure.confirm_refused").actor == first.public_id
     assert Study.objects.filter(pk=study.pk).exists()
 
     client.force_login(second)
@@ -73,7 +74,8 @@ def test_asking_twice_is_one_request_and_it_can_be_withdrawn(client, study, peop
     assert asked[0] == asked[1]
     client.force_login(people[1])
     client.post(f"/erasures/{asked[0].public_id}/withdraw/")
-    erasure.confirm(asked[0], by=people[1])
+    answer = client.post(f"/erasures/{asked[0].public_id}/confirm/", follow=True)
+    assert "was withdrawn meanwhile. The study stays." in answer.content.decode()
     assert Study.objects.filter(pk=study.pk).exists()
     assert erasure.request(study, by=people[1], reason="mistake") != asked[0]
 

@@ -43,8 +43,10 @@ def _nav(request: HttpRequest) -> Iterator[dict[str, object]]:
         links.append((_("Protocols"), reverse("protocols")))
     if user.can("read_studies") or user.can("administer_trust"):
         links.append((_("Erasures"), reverse("erasures")))
+    if user.can("read_studies") or user.can("administer_trust"):
+        links.append((_("Research"), reverse("project_requests")))
     if user.can("research"):
-        links.append((_("Research"), reverse("research")))
+        links.append((_("Cohorts"), reverse("research")))
     if user.is_staff:
         links.append((_("Administration"), reverse("admin:index")))
     for label, url in links:

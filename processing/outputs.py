@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
 
 from accounts import audit
 from processing import objects, runs
 from processing.models import Run
-from studies import storage
-from studies.models import Result, SegmentFlow, StoredFile, Study
+from studies import results, storage
+from studies.models import Result, StoredFile
 
 _KINDS = {
     "mbf.png": StoredFile.Kind.MAP,
@@ -55,42 +53,10 @@ def store(run: Run, output: Path) -> Result:
         with transaction.atomic():
             if not runs.lock_mine(run):
                 raise LostRun
-            result = _result(run, report)
+            result = results.record(run.study_id, report)
             for row in rows:
                 row.result = result
             StoredFile.objects.bulk_create(rows)
-            SegmentFlow.objects.bulk_create(_segments(result, report))
             audit.record(None, "result.create", result, run=run.public_id)
             runs.succeed(run, result)
     return result
-
-
-def _result(run: Run, report: dict[str, Any]) -> Result:
-    study = Study.objects.select_for_update().get(pk=run.study_id)
-    last = study.results.aggregate(last=Max("number"))["last"] or 0
-    return Result.objects.create(
-        study=study,
-        number=last + 1,
-        engine=report["engine"]["name"],
-        engine_version=report["engine"]["version"],
-        parameters=report["parameters"],
-        report=report,
-    )
-
-
-def _segments(result: Result, report: dict[str, Any]) -> list[SegmentFlow]:
-    return [
-        SegmentFlow(
-            result=result,
-            folder=series["folder"],
-            state=series["state"],
-            level=series["level"],
-            segment=int(number),
-            mbf=flow["mbf"],
-            low=flow["low"],
-            high=flow["high"],
-            ischaemic=flow["ischaemic"],
-        )
-        for series in report["series"]
-        for number, flow in series["mbf"]["segments"].items()
-    ]

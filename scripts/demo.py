@@ -87,6 +87,7 @@ def _run(steps: Steps, *, once: bool) -> None:
             manage("migrate", "--no-input", "--verbosity", "0")
             step.note("people")
             said = manage("seed_demo")
+            manage("seed_cohort")
             step.note("")
         print(said, flush=True)
         with steps.step("Web server and worker") as step:

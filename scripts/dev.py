@@ -43,6 +43,7 @@ def _run() -> None:
             started_database = postgres.ensure_started()
             manage("migrate", "--no-input", "--verbosity", "0")
             said = manage("seed_demo")
+            manage("seed_cohort")
         print(said, flush=True)
         os.environ["DJANGO_SETTINGS_MODULE"] = "corecmr.settings.dev"
         node = frontend.find_node()

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Membership, User
 from accounts.roles import roles_with
-from studies.models import Share, Study
+from studies.models import Project, ProjectTrust, Share, Study
 
 Verb = Literal["see", "download", "comment", "run", "share", "manage", "identify"]
 #: What members of the owning trust may do with its studies.
@@ -52,6 +52,15 @@ def researchable_by(user: User) -> QuerySet[Study]:
     if not user.is_authenticated or not user.can("research"):
         return Study.objects.none()
     return Study.objects.filter(research_permission=True, trust__research_allowed=True)
+
+
+def usable_in(project: Project, user: User) -> QuerySet[Study]:
+    """Of those, what the trusts that joined ``project`` hold, while it is open, for its members."""
+    studies = researchable_by(user)
+    if not project.is_open or not project.members.filter(pk=user.pk).exists():
+        return studies.none()
+    joined = project.trusts.filter(state=ProjectTrust.State.ALLOWED)
+    return studies.filter(trust__in=joined.values("trust"))
 
 
 def get_visible_or_404(user: User, public_id: str) -> Study:

@@ -36,7 +36,7 @@ def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpRes
     lines = []
     for stored in files:
         name = f"{root}/{stored}"
-        archive.add(_chunks(stored), name)
+        archive.add(chunks(stored), name)
         lines.append({"path": str(stored), "size": stored.size, "sha256": stored.sha256})
     told = corrections.as_file(study)
     if told is not None:
@@ -82,16 +82,16 @@ def _zipped_objects(
     """Only one slice's objects are in memory at a time."""
     archive = ZipStream(compress_type=ZIP_STORED)
     for stored in files:
-        for name, data in _objects(stored):
+        for name, data in objects_of(stored):
             told = data if original is None else relinked(data, original)
             archive.add(told, f"{root}/{name}")
             yield from archive.all_files()
     yield from archive.finalize()
 
 
-def _objects(stored: StoredFile) -> Iterator[tuple[str, bytes]]:
+def objects_of(stored: StoredFile) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of the objects in a stored file."""
-    data = b"".join(_chunks(stored))
+    data = b"".join(chunks(stored))
     if not zipfile.is_zipfile(BytesIO(data)):
         yield str(stored), data
         return
@@ -116,7 +116,7 @@ def _original(identity: Identity) -> Original:
     return Original(study["uid"], identity.uids, {k: v for k, v in told.items() if v})
 
 
-def _chunks(stored: StoredFile) -> Iterator[bytes]:
+def chunks(stored: StoredFile) -> Iterator[bytes]:
     """The bytes of a file; a file that changed in storage breaks the download off."""
     digest = hashlib.sha256()
     with stored.file.open("rb") as handle:

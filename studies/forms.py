@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import Any
 
 from django import forms
+from django.utils import timezone
 from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Trust, User
-from studies import sharing
+from studies import projects, sharing
 from studies.corrections import FIELDS
-from studies.models import Erasure, Series, Study
+from studies.models import Erasure, Project, Series, Study
 from studies.models.studies import Level, State
 
 
@@ -150,11 +152,108 @@ _ROLES = [choice for choice in Series.Role.choices if choice[0] != Series.Role.M
 
 
 class ResearchExportForm(forms.Form):
+    """What of a cohort is exported, and for what; the filters themselves stand in the address."""
+
+    project = forms.ModelChoiceField(
+        label=_("Project"),
+        queryset=Project.objects.none(),
+        to_field_name="public_id",
+        empty_label=_("Choose a project"),
+        help_text=_("Studies get pseudonyms that are this project’s alone."),
+    )
+    level = forms.ChoiceField(
+        label=_("One row for each"),
+        choices=[
+            ("segment", _("AHA segment of each series")),
+            ("slice", _("Slice")),
+            ("study", _("Study")),
+        ],
+        initial="segment",
+        widget=forms.RadioSelect,
+    )
+    contents = forms.ChoiceField(
+        label=_("What you get"),
+        choices=[
+            ("csv", _("The table alone, as CSV")),
+            ("table", _("A package: table, data dictionary, checksums, citation")),
+            ("maps", _("The package with flow at each pixel, as arrays")),
+            ("dicom", _("The package with images and results as DICOM")),
+        ],
+        initial="csv",
+        widget=forms.RadioSelect,
+    )
     purpose = forms.CharField(
         label=_("What the data is for"),
         max_length=300,
-        help_text=_("For example the study's name and its ethics reference. It is recorded."),
+        help_text=_("For example the analysis and its ethics reference. It is recorded."),
     )
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        open_ones = projects.of_member(by).filter(closed_at=None, ends_on__gte=timezone.localdate())
+        self.fields["project"].queryset = open_ones  # type: ignore[attr-defined]
+
+
+class CohortForm(forms.Form):
+    """A cohort's name, as it is kept in a project."""
+
+    project = forms.ModelChoiceField(
+        label=_("Project"),
+        queryset=Project.objects.none(),
+        to_field_name="public_id",
+        empty_label=_("Choose a project"),
+    )
+    name = forms.CharField(
+        label=_("Name of the cohort"),
+        max_length=120,
+        help_text=_("The same name again makes its next version."),
+    )
+
+    def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        mine = projects.of_member(by)
+        self.fields["project"].queryset = mine  # type: ignore[attr-defined]
+
+
+class ProjectForm(forms.Form):
+    """A new research project."""
+
+    name = forms.CharField(label=_("Name of the project"), max_length=120)
+    purpose = forms.CharField(
+        label=_("Purpose"),
+        max_length=2000,
+        widget=forms.Textarea,
+        help_text=_("The question, and which values it takes. Trusts decide by it."),
+    )
+    ethics_number = forms.CharField(
+        label=_("Ethics approval"),
+        max_length=60,
+        help_text=_("For example REC 24/LO/0123, or why none is needed."),
+    )
+    ends_on = forms.DateField(
+        label=_("Ends on"),
+        help_text=_("After this day nothing is counted or exported; at most five years from now."),
+        widget=forms.DateInput(attrs={"type": "date"}),
+    )
+    wanted = forms.IntegerField(label=_("How many studies it wants"), min_value=0, required=False)
+    trusts = forms.ModelMultipleChoiceField(
+        label=_("Trusts to ask"),
+        queryset=Trust.objects.filter(research_allowed=True),
+        to_field_name="public_id",
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Each decides for itself. Only trusts that allow research are listed."),
+    )
+
+    def clean_ends_on(self) -> date:
+        day: date = self.cleaned_data["ends_on"]
+        today = timezone.localdate()
+        if not today < day <= today + timedelta(days=5 * 366):
+            raise forms.ValidationError(_("Give a day after today, within five years."))
+        return day
+
+
+class MemberForm(forms.Form):
+    email = forms.EmailField(label=_("Work email address of the researcher"))
 
 
 class LookupForm(forms.Form):

@@ -10,6 +10,7 @@ from studies.views import (
     ending,
     lookup,
     pieces,
+    projects,
     reading,
     reporting,
     research,
@@ -70,5 +71,15 @@ urlpatterns = [
         "de-identification/rules.json", deidentification.rules_json, name="deidentification_rules"
     ),
     path("research/", research.show, name="research"),
-    path("research/segments.csv", research.export, name="research_csv"),
+    path("research/export/", research.export, name="research_export"),
+    path("research/cohorts/", research.save, name="cohort_save"),
+    path("research/projects/", projects.index, name="projects"),
+    path("research/projects/new/", projects.new, name="project_new"),
+    path("research/projects/<public_id:public_id>/", projects.show, name="project"),
+    path(
+        "research/projects/<public_id:public_id>/members/", projects.member, name="project_member"
+    ),
+    path("research/projects/<public_id:public_id>/close/", projects.close, name="project_close"),
+    path("research/requests/", projects.requests, name="project_requests"),
+    path("research/requests/<public_id:public_id>/decide/", projects.decide, name="project_decide"),
 ]

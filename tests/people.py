@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 
 from allauth.account.models import EmailAddress
 from django.core.files.base import ContentFile
+from django.utils import timezone
 
 from accounts.models import Consent, Membership, Policy, Trust, User
 from accounts.roles import Role
-from studies.models import Result, SegmentFlow, Series, StoredFile, Study
+from studies import projects, results
+from studies.models import Project, ProjectTrust, Result, Series, StoredFile, Study
 
 PASSWORD = "a-long-enough-password-7"
 _numbers = itertools.count(1)
@@ -67,29 +70,32 @@ def make_series(study: Study, **fields: object) -> Series:
     )  # fmt: skip
 
 
-def make_result(study: Study, *, mbf: float = 1.5) -> Result:
-    """A small result with two segments of one slice in each state."""
-    result = Result.objects.create(
-        study=study,
-        number=study.results.count() + 1,
-        engine="mcaq",
-        engine_version="0.1.0",
-        report={
+def make_result(study: Study, *, mbf: float = 1.5, summed: bool = False) -> Result:
+    """A small result with two segments of one slice in each state.
+
+    summed: with the numbers of the whole heart and the light, which older results lack.
+    """
+    whole = {
+        "summary": {
+            "stress": {"global": {"mbf": 2 * mbf}},
+            "rest": {"global": {"mbf": mbf}},
+            "reserve": {"global": {"mpr": 2.0}},
+        },
+        "light": {"colour": "green", "sentence": "Nothing was found."},
+    }
+    return results.record(
+        study.pk,
+        {
             "format": 1,
+            "engine": {"name": "mcaq", "version": "0.1.0"},
+            "parameters": {},
             "series": [_series("stress", 2 * mbf), _series("rest", mbf)],
             "reserve": {"7": 2.0, "8": 2.0},
             "seconds": {"total": 1.0},
             "unused": [],
+            **(whole if summed else {}),
         },
     )
-    for state, value in (("stress", 2 * mbf), ("rest", mbf)):
-        for segment in (7, 8):
-            SegmentFlow.objects.create(
-                result=result, folder=f"{state}_mid", state=state, level="mid", segment=segment,
-                mbf=value, low=0.9 * value, high=1.1 * value,
-                ischaemic=False if state == "stress" else None,
-            )  # fmt: skip
-    return result
 
 
 def protocol_content(**changes: object) -> dict[str, object]:
@@ -113,7 +119,8 @@ def store_source(study: Study, files: Iterable[tuple[str, bytes]]) -> None:
 
 
 def _series(state: str, mbf: float) -> dict[str, object]:
-    flow = {"mbf": mbf, "low": 0.9 * mbf, "high": 1.1 * mbf, "ischaemic": None}
+    ischaemic = False if state == "stress" else None
+    flow = {"mbf": mbf, "low": 0.9 * mbf, "high": 1.1 * mbf, "ischaemic": ischaemic}
     return {
         "folder": f"{state}_mid",
         "state": state,
@@ -134,3 +141,26 @@ def _series(state: str, mbf: float) -> dict[str, object]:
         ],
         "seconds": 0.5,
     }  # fmt: skip
+
+
+def make_project(
+    researcher: User, *trusts: Trust, ends_in: int = 30, allowed: bool = True
+) -> Project:
+    """A research project that ``trusts`` joined."""
+    project = projects.create(
+        by=researcher, name=f"Project {next(_numbers)}", purpose="Flow and age",
+        ethics_number="REC 24/LO/0001", ends_on=timezone.localdate() + timedelta(days=ends_in),
+        wanted=0, trusts=trusts,
+    )  # fmt: skip
+    state = ProjectTrust.State.ALLOWED if allowed else ProjectTrust.State.ASKED
+    project.trusts.update(state=state)
+    return project
+
+
+def make_released(trust: Trust, number: int = 1, **fields: object) -> list[Study]:
+    """Studies with a result that their trust has released for research."""
+    studies = []
+    for _ in range(number):
+        studies.append(make_study(trust, research_permission=True, **fields))
+        make_result(studies[-1], summed=True)
+    return studies

@@ -11,6 +11,7 @@ register = template.Library()
 # The first that fits is taken, so the special ones come first.
 _KINDS: tuple[tuple[type[forms.Widget], str], ...] = (
     (forms.CheckboxInput, "checkbox"),
+    (forms.CheckboxSelectMultiple, "checkboxes"),
     (forms.RadioSelect, "radios"),
     (forms.Select, "select"),
     (forms.Textarea, "textarea"),
@@ -58,4 +59,5 @@ def nhs_widget(field: BoundField) -> SafeString:
 @register.filter
 def first_control(field: BoundField) -> str:
     """The id that an error in the summary links to."""
-    return f"{field.auto_id}_0" if widget_kind(field) == "radios" else field.auto_id
+    several = widget_kind(field) in {"radios", "checkboxes"}
+    return f"{field.auto_id}_0" if several else field.auto_id

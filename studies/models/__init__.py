@@ -4,6 +4,7 @@ from studies.models.erasures import Erasure, Retention
 from studies.models.files import StoredFile
 from studies.models.identity import SourceIdentity
 from studies.models.lookups import LookupGuard
+from studies.models.projects import Cohort, Project, ProjectTrust
 from studies.models.reports import Report
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
@@ -11,8 +12,11 @@ from studies.models.studies import Series, Study
 from studies.models.uploads import Upload, UploadItem, UploadPart
 
 __all__ = [
+    "Cohort",
     "Erasure",
     "LookupGuard",
+    "Project",
+    "ProjectTrust",
     "Report",
     "Result",
     "Retention",

@@ -20,11 +20,23 @@ class Result(models.Model):
     parameters = models.JSONField(default=dict)
     report = models.JSONField()
     created_at = models.DateTimeField(default=timezone.now)
+    #: What cohorts are chosen by, from the report: see ``results.py``. ml/min/g; None is not known.
+    is_newest = models.BooleanField(default=False)
+    stress_mbf = models.FloatField(null=True)
+    rest_mbf = models.FloatField(null=True)
+    reserve = models.FloatField(null=True)
+    endo_epi = models.FloatField(null=True)
+    light = models.CharField(max_length=10, blank=True)
+    #: Reserve by AHA segment.
+    reserves = models.JSONField(default=dict)
 
     class Meta:
         ordering: ClassVar = ["study", "-number"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["study", "number"], name="result_number_once")
+            models.UniqueConstraint(fields=["study", "number"], name="result_number_once"),
+            models.UniqueConstraint(
+                fields=["study"], condition=models.Q(is_newest=True), name="one_newest_result"
+            ),
         ]
 
     def __str__(self) -> str:

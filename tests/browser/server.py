@@ -74,6 +74,7 @@ def running_site(var: Path) -> Iterator[Site]:
             environment=environment,
         )
         run([sys.executable, manage, "seed_demo"], environment=environment)
+        run([sys.executable, manage, "seed_cohort"], environment=environment)
         try:
             address = _serve(children, environment)
             children.start(

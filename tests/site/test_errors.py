@@ -78,7 +78,7 @@ def test_not_understood(client):
     client.force_login(make_user(make_trust(), Role.RESEARCHER))
     fields = {f"field{number}": "x" for number in range(1100)}
     answers(
-        client, lambda headers: client.post("/research/segments.csv", fields, headers=headers),
+        client, lambda headers: client.post("/research/export/", fields, headers=headers),
         "The request was not understood", "bad_request", 400,
     )  # fmt: skip
 

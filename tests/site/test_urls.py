@@ -21,7 +21,7 @@ from accounts import registration
 from accounts.models import Appointment, AuditEvent, Interest, Policy, Trust, User
 from accounts.roles import Role
 from processing.models import ProtocolVersion
-from studies.models import Retention, Series
+from studies.models import Project, Retention, Series
 from tests.people import make_trust, make_user
 from tests.site.world import (
     APPROVED,
@@ -86,8 +86,15 @@ SENDER = frozenset({"sender"})
 RESEARCHER = frozenset({"researcher"})
 ADMINISTRATOR = frozenset({"administrator"})
 OF_TRUST = frozenset({"trust administrator"})
+#: Who decides for a trust; each sees what is asked of the own one.
+DECIDERS = CONSULTANTS | OF_TRUST
 SIGNED_IN = APPROVED | UNAPPROVED
 VISITOR = frozenset({"visitor"})
+
+
+def own_project() -> str:
+    return Project.objects.get(members__memberships__trust__name="Owning Trust").public_id
+
 
 SITE: dict[str, list[Use]] = {
     "": [
@@ -236,6 +243,7 @@ SITE: dict[str, list[Use]] = {
         post(
             "/erasures/{erasure}/confirm/", (OWNERS | OF_TRUST) - SENDER, ok=302,
             verb="erasure.confirm", answers=each(SENDER, 302),
+            otherwise="erasure.confirm_refused",
         ),
     ],
     "erasures/<public_id:public_id>/withdraw/": [
@@ -259,10 +267,41 @@ SITE: dict[str, list[Use]] = {
     "de-identification/": [Use("/de-identification/", EVERYBODY)],
     "de-identification/rules.json": [Use("/de-identification/rules.json", EVERYBODY)],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
-    "research/segments.csv": [
+    "research/export/": [
         post(
-            "/research/segments.csv", RESEARCHER, verb="research.export",
-            data=lambda: {"purpose": "Study of 40 letters"},
+            "/research/export/", RESEARCHER, verb="research.export",
+            data=lambda: {
+                "purpose": "Study of 40 letters", "level": "study", "contents": "csv",
+                "project": own_project(),
+            },
+        ),
+    ],
+    "research/cohorts/": [
+        post(
+            "/research/cohorts/", RESEARCHER, ok=302, verb="cohort.save",
+            data=lambda: {"name": "All", "project": own_project()},
+        ),
+    ],
+    "research/projects/": [Use("/research/projects/", RESEARCHER, verb="project.list")],
+    "research/projects/new/": [
+        Use("/research/projects/new/", RESEARCHER, verb="project.form"),
+        post("/research/projects/new/", RESEARCHER),
+    ],
+    "research/projects/<public_id:public_id>/": [
+        Use("/research/projects/{project}/", RESEARCHER, verb="project.view"),
+    ],
+    "research/projects/<public_id:public_id>/members/": [
+        post("/research/projects/{project}/members/", RESEARCHER, ok=422, verb=""),
+    ],
+    "research/projects/<public_id:public_id>/close/": [
+        post("/research/projects/{project}/close/", RESEARCHER, ok=302, verb="project.close"),
+    ],
+    "research/requests/": [Use("/research/requests/", DECIDERS, verb="project.requests")],
+    "research/requests/<public_id:public_id>/decide/": [
+        post(
+            "/research/requests/{project_trust}/decide/", OWNERS | OF_TRUST, ok=302,
+            verb="project.decide",
+            data=lambda: {"do": "refuse"},
         ),
     ],
     "studies/<public_id:public_id>/run/": [
@@ -648,7 +687,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == [], "\n".join(map(str, wrong))
-    assert asked == 58 * len(APPROVED)
+    assert asked == 62 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

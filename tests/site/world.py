@@ -17,6 +17,8 @@ from studies import erasure, identity, reporting, sharing, uploads
 from studies.models import Retention, Share, StoredFile, Study
 from tests.people import (
     make_administrator,
+    make_project,
+    make_released,
     make_result,
     make_series,
     make_study,
@@ -87,7 +89,19 @@ def make_world() -> World:
     other, foreign = _objects(elsewhere, owner)
     receiver = make_user(make_trust())
     foreign["share"] = sharing.share(other, by=owner, to_user=receiver, reason="x").public_id
+    giving = make_trust(research_allowed=True)
+    make_released(giving, 5)
+    own |= _project(people["researcher"], giving, trust)
+    foreign |= _project(make_user(elsewhere, Role.RESEARCHER), giving, elsewhere)
     return World(own, foreign, people)
+
+
+def _project(researcher: User, giving: Trust, asked: Trust) -> dict[str, str]:
+    project = make_project(researcher, giving, asked)
+    return {
+        "project": project.public_id,
+        "project_trust": project.trusts.get(trust=asked).public_id,
+    }
 
 
 def _to(user: User, *, by_trust: bool) -> dict[str, object]:

@@ -16,9 +16,9 @@ from accounts.roles import Role
 from corecmr import queue
 from processing import runs
 from scripts.drill import erasure_markers
-from studies import cohorts, erasure, sharing, tasks
+from studies import erasure, sharing, tasks
 from studies.models import Erasure, Retention, Study
-from tests.people import make_administrator, make_result, make_study, make_trust, make_user
+from tests.people import make_administrator, make_study, make_trust, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -203,17 +203,3 @@ def test_the_period_is_set_in_the_administration(client, study):
     assert client.post(add, {"trust": study.trust.pk, "days": 400}).status_code == 302
     assert Retention.objects.get().days == 400
     assert AuditEvent.objects.get(verb="trust.retention").detail == {"days": 400}
-
-
-def test_a_withdrawal_reaches_an_export_that_is_on_its_way():
-    trust = make_trust(research_allowed=True)
-    owner = make_user(trust)
-    for _ in range(3):
-        make_result(make_study(trust, research_permission=True))
-    rows = cohorts.rows(make_user(trust, Role.RESEARCHER))
-    next(rows)
-    first = next(rows)[0]
-    for one in Study.objects.all():
-        sharing.set_research_permission(one, by=owner, allowed=False)
-    rest = [row[0] for row in rows]
-    assert set(rest) <= {first}

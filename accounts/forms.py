@@ -207,3 +207,23 @@ class InterestForm(forms.Form):
         max_length=120,
         widget=forms.TextInput({"autocomplete": "organization"}),
     )
+
+
+class ApiKeyForm(forms.Form):
+    """A new key for a program."""
+
+    name = forms.CharField(
+        label=_("What the key is for"),
+        max_length=60,
+        help_text=_("For example the program that uses it, and where it runs."),
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("What it may do"), widget=forms.CheckboxSelectMultiple, choices=()
+    )
+    days = forms.IntegerField(label=_("For how many days"), initial=90, min_value=1, max_value=365)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        from accounts.models import ApiToken
+
+        self.fields["scopes"].choices = ApiToken.Scope.choices  # type: ignore[attr-defined]

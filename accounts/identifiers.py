@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from django.db import models
+from django.urls import register_converter
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _ALPHANUMERIC = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -95,3 +96,6 @@ class PublicIdConverter:
 
     def to_url(self, value: str) -> str:
         return value
+
+
+register_converter(PublicIdConverter, "public_id")

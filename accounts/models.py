@@ -373,3 +373,34 @@ class AuditLink(models.Model):
 
     def __str__(self) -> str:
         return f"link {self.position}"
+
+
+class ApiToken(models.Model):
+    """A key with which a program acts for a person, within its scopes, until a day."""
+
+    class Scope(models.TextChoices):
+        READ = "read", _("Read studies, results and runs")
+        FILES = "files", _("Download files of studies")
+        RUN = "run", _("Start and cancel analyses")
+        RESEARCH = "research", _("Count cohorts and export tables")
+
+    public_id = PublicIdField()
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(_("name"), max_length=60)
+    #: SHA-256 of the key, which is shown once and not kept.
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True)
+    used_on = models.DateField(null=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_live(self) -> bool:
+        return self.revoked_at is None and self.expires_at > timezone.now()

@@ -17,6 +17,8 @@ urlpatterns = [
     path("close/", settings.close_account, name="close_account"),
     path("sessions/", settings.session_list, name="sessions"),
     path("session/", settings.session, name="session"),
+    path("keys/", settings.keys, name="api_keys"),
+    path("keys/<public_id:public_id>/revoke/", settings.revoke_key, name="api_key_revoke"),
     path("directory/", people.directory, name="directory"),
     path("invite/", people.invite, name="invite"),
 ]

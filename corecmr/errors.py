@@ -15,6 +15,9 @@ _CODES = {
 
 
 def wants_json(request: HttpRequest) -> bool:
+    """Whether a program asks: it says so, or it uses the API."""
+    if request.path.startswith("/api/"):
+        return True
     return request.accepts("application/json") and not request.accepts("text/html")
 
 

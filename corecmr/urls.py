@@ -9,6 +9,9 @@ from django.contrib.auth.decorators import login_not_required
 from django.http.response import HttpResponseBase
 from django.urls import include, path
 from django.views.generic import TemplateView
+from drf_spectacular.views import SpectacularAPIView
+
+from corecmr import api_docs
 
 
 def page(template: str) -> Callable[..., HttpResponseBase]:
@@ -17,6 +20,9 @@ def page(template: str) -> Callable[..., HttpResponseBase]:
 
 
 urlpatterns = [
+    path("api/v1/", include("processing.api_urls")),
+    path("api/v1/schema/", login_not_required(SpectacularAPIView.as_view()), name="api_schema"),
+    path("api/v1/docs/", api_docs.show, name="api_docs"),
     path("", include("studies.urls")),
     path("", include("processing.urls")),
     path("accounts/", include("allauth.account.urls")),

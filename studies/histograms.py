@@ -41,6 +41,7 @@ def drawn(histogram: Histogram, query: QueryDict) -> dict[str, Any]:
         "name": histogram.name,
         "label": histogram.label,
         "bars": bars,
+        "most": max((one.count or 0 for one in histogram.bins), default=0),
         "any": any(bar["count"] != 0 for bar in bars),
         "low": histogram.bins[0].low,
         "high": histogram.bins[-1].high,

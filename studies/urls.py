@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.urls import path, register_converter
+from django.urls import path
 
-from accounts.identifiers import PublicIdConverter
 from studies.views import (
     deidentification,
     ending,
@@ -17,8 +16,6 @@ from studies.views import (
     sharing,
     uploading,
 )
-
-register_converter(PublicIdConverter, "public_id")
 
 urlpatterns = [
     path("uploads/", uploading.create, name="upload_create"),

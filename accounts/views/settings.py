@@ -8,14 +8,14 @@ from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import audit, mydata, registration, sessions
+from accounts import audit, mydata, registration, sessions, tokens
 from accounts.adapter import AccountAdapter
-from accounts.forms import CloseAccountForm, ProfileForm
+from accounts.forms import ApiKeyForm, CloseAccountForm, ProfileForm
 from accounts.person import person
 from corecmr.errors import wants_json
 
@@ -62,6 +62,35 @@ def close_account(request: HttpRequest) -> HttpResponse:
         except ValidationError as error:
             form.add_error("password", error)
     return render(request, "accounts/close.html", {"form": form})
+
+
+@require_http_methods(["GET", "POST"])
+def keys(request: HttpRequest) -> HttpResponse:
+    """Keys for programs: a new one is shown once, on the answer itself."""
+    user = person(request)
+    form = ApiKeyForm(request.POST if request.method == "POST" else None)
+    fresh = ""
+    if request.method == "POST" and form.is_valid():
+        data = form.cleaned_data
+        try:
+            _token, fresh = tokens.create(
+                user, name=data["name"], scopes=data["scopes"], days=data["days"]
+            )
+            form = ApiKeyForm()
+        except tokens.TokenError as error:
+            form.add_error(None, str(error))
+    found = user.api_tokens.all()
+    return render(request, "accounts/keys.html", {"form": form, "keys": found, "fresh": fresh})
+
+
+@require_POST
+def revoke_key(request: HttpRequest, public_id: str) -> HttpResponse:
+    token = person(request).api_tokens.filter(public_id=public_id).first()
+    if token is None:
+        raise Http404
+    tokens.revoke(token)
+    messages.success(request, _("The key works no more."))
+    return redirect("api_keys")
 
 
 @require_http_methods(["GET", "POST"])

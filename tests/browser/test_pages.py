@@ -37,6 +37,8 @@ PAGES = {
     "research projects": ("researcher", "/research/projects/"),
     "new research project": ("researcher", "/research/projects/new/"),
     "research requests": ("consultant", "/research/requests/"),
+    "api": ("", "/api/v1/docs/"),
+    "keys for programs": ("researcher", "/accounts/keys/"),
     "terms": ("", "/accounts/policies/terms/"),
     "privacy": ("", "/accounts/policies/privacy/"),
     "cookies": ("", "/cookies/"),

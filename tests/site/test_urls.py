@@ -266,6 +266,8 @@ SITE: dict[str, list[Use]] = {
     ],
     "de-identification/": [Use("/de-identification/", EVERYBODY)],
     "de-identification/rules.json": [Use("/de-identification/rules.json", EVERYBODY)],
+    "api/v1/schema/": [Use("/api/v1/schema/?format=json", EVERYBODY)],
+    "api/v1/docs/": [Use("/api/v1/docs/", EVERYBODY)],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
     "research/export/": [
         post(
@@ -377,6 +379,10 @@ ACCOUNTS: dict[str, list[Use]] = {
     "accounts/my-data.json": [Use("/accounts/my-data.json", SIGNED_IN)],
     "accounts/close/": [Use("/accounts/close/", SIGNED_IN)],
     "accounts/session/": [Use("/accounts/session/", EVERYBODY)],
+    "accounts/keys/": [Use("/accounts/keys/", APPROVED)],
+    "accounts/keys/<public_id:public_id>/revoke/": [
+        post("/accounts/keys/{key}/revoke/", SENDER, ok=302, verb="token.revoke"),
+    ],
     "accounts/sessions/": [Use("/accounts/sessions/", APPROVED)],
     "accounts/directory/": [Use("/accounts/directory/", APPROVED)],
     "accounts/invite/": [Use("/accounts/invite/", APPROVED)],
@@ -517,7 +523,35 @@ ADMIN["admin/accounts/auditevent/export.csv"] = [
     admin("accounts/auditevent/export.csv", of_trust=403, verb="audit.export"),
 ]
 
-TABLE = SITE | ACCOUNTS | ADMIN
+#: A session is no key: what keys may do stands in tests/api.
+API: dict[str, list[Use]] = {
+    "api/v1/studies/": [Use("/api/v1/studies/", answers=each(EVERYBODY, 401))],
+    "api/v1/studies/<public_id:public_id>/": [
+        Use("/api/v1/studies/{study}/", answers=each(EVERYBODY, 401)),
+    ],
+    "api/v1/studies/<public_id:public_id>/runs/": [
+        Use("/api/v1/studies/{study}/runs/", method="post", answers=each(EVERYBODY, 401)),
+    ],
+    "api/v1/results/<public_id:public_id>/": [
+        Use("/api/v1/results/{result}/", answers=each(EVERYBODY, 401)),
+    ],
+    "api/v1/files/<public_id:public_id>/": [
+        Use("/api/v1/files/{data}/", answers=each(EVERYBODY, 401)),
+    ],
+    "api/v1/runs/<public_id:public_id>/": [
+        Use("/api/v1/runs/{run}/", answers=each(EVERYBODY, 401)),
+    ],
+    "api/v1/runs/<public_id:public_id>/cancel/": [
+        Use("/api/v1/runs/{run}/cancel/", method="post", answers=each(EVERYBODY, 401)),
+    ],
+    "api/v1/projects/": [Use("/api/v1/projects/", answers=each(EVERYBODY, 401))],
+    "api/v1/cohort/": [Use("/api/v1/cohort/", answers=each(EVERYBODY, 401))],
+    "api/v1/cohort/table.csv": [
+        Use("/api/v1/cohort/table.csv", answers=each(EVERYBODY, 401)),
+    ],
+}
+
+TABLE = SITE | ACCOUNTS | ADMIN | API
 
 
 def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
@@ -603,7 +637,9 @@ def test_every_address_is_declared():
     assert sorted(patterns(get_resolver())) == sorted(TABLE)
 
 
-@pytest.mark.parametrize("table", [SITE, ACCOUNTS, ADMIN], ids=["site", "accounts", "admin"])
+@pytest.mark.parametrize(
+    "table", [SITE, ACCOUNTS, ADMIN, API], ids=["site", "accounts", "admin", "api"]
+)
 def test_each_address_serves_those_it_is_for(world, table):
     wrong = []
     for who in sorted(EVERYBODY):

@@ -10,6 +10,7 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
 
+from accounts import tokens
 from accounts.models import Trust, User
 from accounts.roles import Role
 from processing import protocols, runs
@@ -82,12 +83,14 @@ def make_world() -> World:
     past = timezone.now() - timedelta(seconds=1)
     Share.objects.filter(pk=grants["expired"].pk).update(expires_at=past)
     sharing.revoke(grants["revoked"], by=people["sender"])
+    own["key"] = _key(people["sender"])
     own["share"] = grants["grantee"].public_id
 
     elsewhere = make_trust()
     owner = make_user(elsewhere)
     other, foreign = _objects(elsewhere, owner)
     receiver = make_user(make_trust())
+    foreign["key"] = _key(owner)
     foreign["share"] = sharing.share(other, by=owner, to_user=receiver, reason="x").public_id
     giving = make_trust(research_allowed=True)
     make_released(giving, 5)
@@ -102,6 +105,11 @@ def _project(researcher: User, giving: Trust, asked: Trust) -> dict[str, str]:
         "project": project.public_id,
         "project_trust": project.trusts.get(trust=asked).public_id,
     }
+
+
+def _key(user: User) -> str:
+    token, _text = tokens.create(user, name="script", scopes=["read"], days=1)
+    return token.public_id
 
 
 def _to(user: User, *, by_trust: bool) -> dict[str, object]:
@@ -128,6 +136,7 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "report": report.public_id,
         "draft": draft.public_id,
         "study": study.public_id,
+        "result": result.public_id,
         "reference": study.reference,
         "erasure": asked.public_id,
         "run": run.public_id,

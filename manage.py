@@ -12,7 +12,9 @@ def main() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    # A command is a module, whose name has no hyphen; people write one.
+    command = [word.replace("-", "_") for word in sys.argv[1:2] if not word.startswith("-")]
+    execute_from_command_line([sys.argv[0], *command, *sys.argv[1 + len(command) :]])
 
 
 if __name__ == "__main__":

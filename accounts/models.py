@@ -185,19 +185,26 @@ class User(AbstractBaseUser):
         return app_label == "accounts" and self.can("administer_trust")
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        """Accounts, and a look at protocols: they are of sequences, and tell of no patient.
+        """Accounts; a look at protocols, which are of sequences and tell of no patient; engines.
 
         Administrators of a trust see its people and the trust itself; which of them, the admin's
         own lists decide.
         """
         if self.can("administer"):
-            return perm.startswith("accounts.") or perm == "processing.view_protocolversion"
+            return perm.startswith("accounts.") or perm in _OF_ADMINISTRATORS
         return perm in _OF_TRUST_ADMINISTRATORS and self.can("administer_trust")
 
     def has_perms(self, perms: list[str], obj: object = None) -> bool:
         return all(self.has_perm(perm, obj) for perm in perms)
 
 
+_OF_ADMINISTRATORS = frozenset(
+    {
+        "processing.view_protocolversion", "processing.view_enginecard",
+        "processing.view_engineuse", "processing.add_engineuse", "processing.change_engineuse",
+        "processing.delete_engineuse",
+    }
+)  # fmt: skip
 _OF_TRUST_ADMINISTRATORS = frozenset(
     {
         "accounts.view_user", "accounts.change_user", "accounts.view_membership",

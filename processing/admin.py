@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import audit
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import Trust
-from processing.models import ProtocolVersion
+from processing.models import EngineCard, EngineUse, ProtocolVersion
 
 
 @admin.register(ProtocolVersion)
@@ -38,3 +38,44 @@ class ProtocolVersionAdmin(ReadOnlyAdmin):
         if version is not None and self.has_view_permission(request, version):
             audit.record(request.user, "protocol.view", version.protocol, version=version.number)
         return super().change_view(request, object_id, form_url, extra_context)
+
+
+@admin.register(EngineCard)
+class EngineCardAdmin(ReadOnlyAdmin):
+    """What ``manage.py engine-card ENGINE --keep`` found."""
+
+    list_display = ("engine", "version", "conforms", "bias", "error", "coverage", "made_at")
+    list_filter = ("engine",)
+
+    @admin.display(description=_("bias"))
+    def bias(self, card: EngineCard) -> str:
+        return _share(card.figures.get("bias"))
+
+    @admin.display(description=_("error of flow"))
+    def error(self, card: EngineCard) -> str:
+        return _share(card.figures.get("nrmse"))
+
+    @admin.display(description=_("interval holds truth"))
+    def coverage(self, card: EngineCard) -> str:
+        return _share(card.figures.get("coverage"))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+@admin.register(EngineUse)
+class EngineUseAdmin(admin.ModelAdmin):
+    """Which trusts may choose an engine; one without a row is open to all."""
+
+    list_display = ("engine",)
+    filter_horizontal = ("trusts",)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        use: EngineUse = form.instance
+        audit.record(request.user, "engine.use", trusts=use.trusts.count(), engine=use.engine)
+
+    def delete_model(self, request: HttpRequest, obj: EngineUse) -> None:
+        audit.record(request.user, "engine.use", trusts="all", engine=obj.engine)
+        super().delete_model(request, obj)

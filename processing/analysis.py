@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing import report
+from processing import contract, report
 from processing.delivery import delivered
 from processing.engines import Engine, UnknownEngine, get_engine
 from processing.folder import Folder
@@ -108,6 +108,13 @@ def analyse_folder(
     result = chosen.analyse(
         series, parameters, lambda stage, done: progress(stage, _READ + (_WRITE - _READ) * done)
     )
+    try:
+        contract.require(series, result)
+    except contract.BrokenContract as error:
+        raise NothingToAnalyse(
+            f"The engine {chosen.name} {chosen.version} gave a result that cannot be used: "
+            f"{error}. Nothing of it is kept. Choose another engine, and tell its makers."
+        ) from None
     seconds |= {stage: float(value) for stage, value in result.seconds.items()}
     unused = [*folder.unused, *_refused_files(study, result)]
     if not result.series:

@@ -14,6 +14,7 @@ from accounts import audit
 from accounts.api import ID, ApiView
 from accounts.models import ApiToken
 from processing import protocols, runs
+from processing.engine_use import offered
 from processing.engines import engine_names
 from processing.models import Run
 from studies import access
@@ -38,7 +39,9 @@ class RunWanted(serializers.Serializer[Any]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["engine"].choices = engine_names()  # type: ignore[attr-defined]
+        user = self.context.get("user")
+        names = engine_names() if user is None else offered(user)
+        self.fields["engine"].choices = names  # type: ignore[attr-defined]
 
 
 @extend_schema(parameters=[ID], request=RunWanted, responses={201: RunState})
@@ -51,7 +54,7 @@ class RunCreate(ApiView):
     def post(self, request: Request, public_id: str) -> Response:
         study = access.get_visible_or_404(self.person, public_id)
         access.require(self.person, "run", study)
-        wanted = RunWanted(data=request.data)
+        wanted = RunWanted(data=request.data, context={"user": self.person})
         wanted.is_valid(raise_exception=True)
         choice = protocols.wanted(study)
         try:

@@ -196,3 +196,38 @@ class Pulse(models.Model):
 
     def __str__(self) -> str:
         return self.cluster
+
+
+class EngineCard(models.Model):
+    """What an engine's version reached on phantoms whose flow is known; see ``card.py``."""
+
+    engine = models.CharField(max_length=40)
+    version = models.CharField(max_length=40)
+    conforms = models.BooleanField()
+    studies = models.PositiveIntegerField()
+    figures = models.JSONField(default=dict)
+    made_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["engine", "-made_at"]
+
+    def __str__(self) -> str:
+        return f"{self.engine} {self.version}"
+
+
+class EngineUse(models.Model):
+    """Who may choose an engine; one that has no row is open to every trust."""
+
+    engine = models.CharField(max_length=40, unique=True)
+    trusts: models.ManyToManyField[models.Model, models.Model] = models.ManyToManyField(
+        "accounts.Trust",
+        blank=True,
+        related_name="+",
+        help_text=_("Only people of these trusts may choose it. None: nobody may."),
+    )
+
+    class Meta:
+        ordering: ClassVar = ["engine"]
+
+    def __str__(self) -> str:
+        return self.engine

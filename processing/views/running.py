@@ -16,7 +16,7 @@ from accounts import audit
 from accounts.models import User
 from accounts.person import person
 from processing import protocols, runs, states
-from processing.engines import engine_names
+from processing.engine_use import offered
 from processing.forms import TimesForm
 from processing.models import Run
 from studies import access
@@ -52,7 +52,7 @@ def _choices(user: User, study: Study) -> dict[str, Any]:
     """
     owner = access.is_owner(user, study)
     return {
-        "engines": engine_names(),
+        "engines": offered(user),
         "default_engine": settings.DEFAULT_ENGINE,
         "protocols": list(protocols.of_trust(study)) if owner else [],
         "fitting": protocols.fitting(study),
@@ -118,8 +118,8 @@ def _start(
     times: Mapping[str, Any] | None = None,
 ) -> None:
     engine = request.POST.get("engine") or settings.DEFAULT_ENGINE
-    if engine not in engine_names():
-        messages.error(request, _("That engine is not installed here. Choose one of the list."))
+    if engine not in offered(person(request)):
+        messages.error(request, _("That engine is not offered here. Choose one of the list."))
         return
     try:
         runs.submit(

@@ -20,7 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from accounts import registration
 from accounts.models import Appointment, AuditEvent, Interest, Policy, Trust, User
 from accounts.roles import Role
-from processing.models import ProtocolVersion
+from processing.models import EngineCard, EngineUse, ProtocolVersion
 from studies.models import Project, Retention, Series
 from tests.people import make_trust, make_user
 from tests.site.world import (
@@ -482,6 +482,9 @@ ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
     "accounts/interest": (200, 200, 403, 200),
     # To be looked at only.
     "processing/protocolversion": (200, 200, 403, 403),
+    "processing/enginecard": (200, 200, 403, 403),
+    # Which trusts may choose an engine.
+    "processing/engineuse": (200, 200, 200, 200),
     # A period of each trust; no study.
     "studies/retention": (200, 200, 200, 403),
     # Registered by the packages themselves; nobody has a permission for them.
@@ -572,16 +575,12 @@ def world() -> World:
         sender, by=chief, role=Role.TRUST_ADMINISTRATOR, trust=sender.trust
     )
     Interest.objects.create(email="visitor@hospital.example", name="V", organisation="Hillside")
+    EngineCard.objects.create(engine="mcaq", version="1", conforms=True, studies=1)
+    EngineUse.objects.create(engine="other").trusts.add(sender.trust)
     for model in (
-        User,
-        Trust,
-        Policy,
-        AuditEvent,
-        Appointment,
-        Interest,
-        ProtocolVersion,
-        Retention,
-    ):
+        User, Trust, Policy, AuditEvent, Appointment, Interest, ProtocolVersion, Retention,
+        EngineCard, EngineUse,
+    ):  # fmt: skip
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         made.own[name] = str(model.objects.first().pk)
     made.own["accounts_user"] = str(sender.pk)

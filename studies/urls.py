@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from studies.views import (
+    comparing,
     deidentification,
     ending,
     lookup,
@@ -42,6 +43,12 @@ urlpatterns = [
         reading.objects_for_archive,
         name="study_objects_for_archive",
     ),
+    path("studies/<public_id:public_id>/compare/", comparing.study, name="study_compare"),
+    path(
+        "studies/<public_id:public_id>/compare/<slug:folder>.png",
+        comparing.difference,
+        name="study_difference",
+    ),
     path("studies/<public_id:public_id>/series/", reading.series, name="study_series"),
     path("studies/<public_id:public_id>/report/", reporting.write, name="report_write"),
     path("reports/<public_id:public_id>/", reporting.show, name="report"),
@@ -68,6 +75,7 @@ urlpatterns = [
         "de-identification/rules.json", deidentification.rules_json, name="deidentification_rules"
     ),
     path("research/", research.show, name="research"),
+    path("research/engines/", comparing.engines, name="research_engines"),
     path("research/export/", research.export, name="research_export"),
     path("research/cohorts/", research.save, name="cohort_save"),
     path("research/projects/", projects.index, name="projects"),

@@ -42,7 +42,8 @@ LATEST_OPENINGS = 10
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     audit.record(person(request), "study.view", study)
-    result = study.results.first()
+    results = list(study.results.defer("report", "parameters"))
+    result = _asked_for(results, request.GET.get("result"))
     owner = access.is_owner(person(request), study)
     series = list(study.series.all())
     context: dict[str, Any] = {
@@ -51,6 +52,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "scanner_maps": [one for one in series if one.role == Series.Role.MAP],
         "series_form": SeriesForm(series=series) if owner else None,
         "result": result,
+        "results": results,
         "outdated": result is not None and _outdated(study, result),
         "is_owner": owner,
         "may_download": access.may(person(request), "download", study),
@@ -66,6 +68,16 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     if result is not None:
         context |= result_context(result)
     return render(request, "studies/study.html", context)
+
+
+def _asked_for(results: list[Result], number: str | None) -> Result | None:
+    """The result of that number; the newest where none is asked for."""
+    if number is None:
+        return results[0] if results else None
+    for result in results:
+        if str(result.number) == number:
+            return result
+    raise Http404
 
 
 def _outdated(study: Study, result: Result) -> list[Any]:

@@ -24,7 +24,7 @@ from processing import runs
 from studies import erasure, identity, sharing
 from studies.models import Share, StoredFile, Study
 from tests.people import make_administrator, make_result, make_study, make_trust, make_user
-from tests.site.world import EMPTY_ZIP, store
+from tests.site.world import EMPTY_ZIP, flow_map, store
 
 ABSENT = "0" * 26
 METHODS = ("get", "head", "post", "put", "delete")
@@ -91,6 +91,11 @@ TABLE = [
     row(f"{_STUDY}everything.zip", get=("download", 200)),
     row(f"{_STUDY}dicom.zip", get=("download", 200)),
     row(f"{_STUDY}dicom-for-archive.zip", get=("manage", 200)),
+    row(f"{_STUDY}compare/", get=("see", 200)),
+    row(
+        f"{_STUDY}compare/<slug:folder>.png",
+        "/studies/{study}/compare/stress_mid.png?first=1&second=2", get=("see", 200),
+    ),
     row(f"{_STUDY}series/", get=("manage", 200), post=("manage", 200)),
     row(
         f"{_STUDY}record/", get=("manage", 200), post=("manage", 302), data={"agent": "gadoterate"},
@@ -144,6 +149,8 @@ def expected(who: str, state: str, row: Row, method: str) -> int:
     there = state in ("asked", "erased") if "{erasure}" in row.path else state in STATES[:-2]
     if not there or row.verbs[method] not in verbs:
         return 404
+    if "/compare/" in row.route and state in ("new", "running"):
+        return 404  # there is nothing to compare
     if row.route.endswith((".zip", "/report/")) and "everything" not in row.route and state in (
         "new", "running",
     ):  # fmt: skip
@@ -198,7 +205,10 @@ def make_site() -> Site:
 def _study(state: str, people: dict[str, User]) -> dict[str, str]:
     owner = people["sender"]
     study = make_study(owner.trust, hold_reason="court order" if state == "held" else "")
-    result = None if state in ("new", "running") else make_result(study)
+    results = [] if state in ("new", "running") else [make_result(study), make_result(study)]
+    for one in results:
+        store(study, "mbf.npy", "application/octet-stream", flow_map(one.number), result=one)
+    result = results[-1] if results else None
     # Its sender has moved away since: a run of the past is no claim on the study.
     run = runs.submit(study, engine="mcaq", by=people["moved away"])
     if state != "running":
@@ -221,7 +231,7 @@ def _study(state: str, people: dict[str, User]) -> dict[str, str]:
         "run": run.public_id,
         "share": grants["grantee"].public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
-        "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,
+        "data": store(study, "aif.csv", "text/csv", result=result).public_id,
         "erasure": ABSENT,
     }
     identity.record(study, [{"patient": {"number": "INV 1"}, "study": {"uid": "1.2"}, "uids": {}}])

@@ -161,6 +161,13 @@ SITE: dict[str, list[Use]] = {
             "/studies/{study}/dicom-for-archive.zip", OWNERS, verb="objects.download_identified"
         ),
     ],
+    "studies/<public_id:public_id>/compare/": [
+        Use("/studies/{study}/compare/", SEERS, verb="study.compare"),
+    ],
+    "studies/<public_id:public_id>/compare/<slug:folder>.png": [
+        Use("/studies/{study}/compare/stress_mid.png?first=1&second=2", SEERS,
+            verb="study.compare"),
+    ],
     "studies/<public_id:public_id>/series/": [
         Use("/studies/{study}/series/", OWNERS, verb="study.view"),
         post(
@@ -269,6 +276,7 @@ SITE: dict[str, list[Use]] = {
     "api/v1/schema/": [Use("/api/v1/schema/?format=json", EVERYBODY)],
     "api/v1/docs/": [Use("/api/v1/docs/", EVERYBODY)],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
+    "research/engines/": [Use("/research/engines/", RESEARCHER, verb="research.view")],
     "research/export/": [
         post(
             "/research/export/", RESEARCHER, verb="research.export",
@@ -722,7 +730,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == [], "\n".join(map(str, wrong))
-    assert asked == 62 * len(APPROVED)
+    assert asked == 64 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

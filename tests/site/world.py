@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 from django.core.files.base import ContentFile
 from django.test import Client
 from django.utils import timezone
@@ -119,7 +121,9 @@ def _to(user: User, *, by_trust: bool) -> dict[str, object]:
 def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
     study = make_study(trust, research_permission=True)
     identity.record(study, [{"patient": {"number": "INV 1"}, "study": {"uid": "1.2"}, "uids": {}}])
-    result = make_result(study)
+    earlier, result = make_result(study), make_result(study)
+    for one in (earlier, result):
+        store(study, "mbf.npy", "application/octet-stream", flow_map(one.number), result=one)
     make_series(study)
     upload = uploads.start(user)
     uploads.add_files(upload, [("IM_0001", ContentFile(b"some bytes"))])
@@ -145,7 +149,7 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "sending": sending.public_id,
         "part": part.public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
-        "data": store(study, "mbf.npy", "application/octet-stream", result=result).public_id,
+        "data": store(study, "aif.csv", "text/csv", result=result).public_id,
         "objects": store(
             study,
             "dicom.zip",
@@ -155,6 +159,13 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
             kind=StoredFile.Kind.OBJECTS,
         ).public_id,
     }
+
+
+def flow_map(mbf: float) -> bytes:
+    """A map of flow as an engine writes it."""
+    out = io.BytesIO()
+    np.save(out, np.full((4, 5), mbf, np.float32))
+    return out.getvalue()
 
 
 def store(

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts.models import User
 from processing import protocols, runs
 from processing.engines import UnknownEngine, get_engine
 from processing.models import Run
@@ -83,7 +84,7 @@ class Command(BaseCommand):
 
 def _studies(cohort: Cohort) -> list[Study]:
     """What the cohort's definition leaves of the studies that its project may use."""
-    member = cohort.project.members.first()
+    member = User.objects.filter(projects=cohort.project).first()
     if member is None:
         return []
     base = cohorts.results(member, cohort.project)

@@ -146,6 +146,7 @@ class Sweep:
             raise RuntimeError(f"the planted study was not analysed: {run.reason}")
         sharing.share(study, by=people.sender, to_user=people.grantee, reason="opinion")
         sharing.set_research_permission(study, by=people.sender, allowed=True)
+        self.project = people.project.public_id
         self.said("pages")
         for who, user in people.everybody():
             self._look(who, user, upload, study)
@@ -218,10 +219,12 @@ class Sweep:
         names = [item.name for item in upload.items.exclude(name="")]
         for address in addresses:
             self._answer(who, address, client.get(address), names)
+        export = {"purpose": "Study of 40 letters", "level": "segment", "project": self.project}
         for address, data in (
-            ("/research/segments.csv", {"purpose": "Study of 40 letters"}),
+            *(("/research/export/", {**export, "contents": one})
+              for one in ("csv", "table", "maps", "dicom")),
             ("/find/", {"number": "7"}),
-        ):
+        ):  # fmt: skip
             self._answer(who, address, client.post(address, data), names)
 
     def _answer(self, who: str, address: str, response: Any, names: list[str]) -> None:
@@ -233,7 +236,7 @@ class Sweep:
         self.asked += 1
         self.given += response.status_code == 200
         content = b"".join(response) if response.streaming else response.content
-        if address.endswith(".zip") and response.status_code == 200:
+        if response.headers.get("Content-Type") == "application/zip":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 for name in archive.namelist():
                     self._search("downloads", name.encode() + archive.read(name))
@@ -243,7 +246,8 @@ class Sweep:
         if who == "owner" and address.startswith("/uploads/"):
             for name in names:
                 content = content.replace(name.encode(), b"")
-        place = "downloads" if "/files/" in address or "csv" in address else f"pages, {who}"
+        is_download = "/files/" in address or "export" in address
+        place = "downloads" if is_download else f"pages, {who}"
         self._search(place, content)
         self._search("headers and addresses", f"{address} {response.headers}".encode())
 
@@ -361,12 +365,22 @@ class _People:
 
     def __init__(self) -> None:
         from accounts.roles import Role
-        from tests.people import make_administrator, make_trust, make_user
+        from tests.people import (
+            make_administrator,
+            make_project,
+            make_released,
+            make_trust,
+            make_user,
+        )  # fmt: skip
 
         trust = make_trust(research_allowed=True)
         self.sender, self.owner = make_user(trust), make_user(trust)
         self.grantee, self.stranger = make_user(make_trust()), make_user(make_trust())
         self.researcher = make_user(trust, Role.RESEARCHER)
+        # Fewer than five studies are not exported.
+        giving = make_trust(research_allowed=True)
+        make_released(giving, 5)
+        self.project = make_project(self.researcher, trust, giving)
         self.administrator = make_administrator()
 
     def everybody(self) -> list[tuple[str, Any]]:

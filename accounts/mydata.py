@@ -34,6 +34,13 @@ def of(user: User) -> dict[str, Any]:
             {"role": one.role, "trust": str(one.trust or ""), "since": one.since}
             for one in user.memberships.select_related("trust")
         ],
+        "keys_for_programs": list(
+            user.api_tokens.values("name", "scopes", "created_at", "expires_at", "used_on")
+        ),
+        # Of the app above this one; by its name on the person alone.
+        "notifications": list(
+            user.notifications.values("kind", "created_at", "read_at")  # type: ignore[attr-defined]
+        ),
         "accepted": [
             {
                 "policy": one.policy.kind,

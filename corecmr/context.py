@@ -10,6 +10,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts import mfa
+from accounts.models import User
+from studies import notifications
 from studies.intended_use import INTENDED_USE
 
 
@@ -20,10 +22,19 @@ def site(request: HttpRequest) -> dict[str, object]:
         "intended_use": INTENDED_USE,
         "nav": list(_nav(request)),
         "may_look_up": look_up,
+        "unread_notifications": _unread(request),
         "session_warning_seconds": settings.SESSION_WARNING_SECONDS,
         "second_factor_required": lambda: user is not None and mfa.is_required(user),
         "passkeys_need_a_name": _by_name(request),
     }
+
+
+def _unread(request: HttpRequest) -> int | None:
+    """How many notifications wait; None for whom there are none."""
+    user = getattr(request, "user", None)
+    if not isinstance(user, User) or not user.is_approved or getattr(request, "is_held", False):
+        return None
+    return notifications.unread(user)
 
 
 def _by_name(request: HttpRequest) -> str:

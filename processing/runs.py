@@ -27,7 +27,8 @@ from corecmr.queue import enqueue
 from processing import states
 from processing.models import ProtocolVersion, Run, RunEvent
 from studies import access, corrections
-from studies.models import Result, StoredFile, Study
+from studies.models import Notification, Result, StoredFile, Study
+from studies.notifications import notify
 
 MOST_OWN_FAULTS = 3
 #: A waiting run whose message may have been lost is rung again after this.
@@ -159,6 +160,7 @@ def succeed(run: Run, result: Result) -> None:
         result=result, stage="", fraction=1.0, lease_until=None, finished_at=Now(), reason="",
     )  # fmt: skip
     audit.record(None, "run.succeed", run, result=result.public_id)
+    _tell(run, Notification.Kind.FINISHED)
 
 
 def fail(run: Run, reason: str) -> bool:
@@ -170,7 +172,15 @@ def fail(run: Run, reason: str) -> bool:
         )  # fmt: skip
         if moved:
             audit.record(None, "run.fail", run)
+            _tell(run, Notification.Kind.FAILED)
         return moved
+
+
+def _tell(run: Run, kind: str) -> None:
+    """Tell who asked for the run; of one that the site began itself, who sent the study."""
+    person = run.requested_by or run.study.uploaded_by
+    if person is not None:
+        notify([person], kind, study=run.study)
 
 
 def fault(run: Run, reason: str) -> bool:

@@ -189,8 +189,8 @@ class ResearchExportForm(forms.Form):
     )
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
-        # Two forms stand on one page.
-        super().__init__(*args, auto_id="export_%s", **kwargs)
+        kwargs.setdefault("auto_id", "export_%s")  # two forms stand on one page
+        super().__init__(*args, **kwargs)
         open_ones = projects.of_member(by).filter(closed_at=None, ends_on__gte=timezone.localdate())
         self.fields["project"].queryset = open_ones  # type: ignore[attr-defined]
 
@@ -211,7 +211,8 @@ class CohortForm(forms.Form):
     )
 
     def __init__(self, *args: Any, by: User, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="cohort_%s", **kwargs)
+        kwargs.setdefault("auto_id", "cohort_%s")
+        super().__init__(*args, **kwargs)
         mine = projects.of_member(by)
         self.fields["project"].queryset = mine  # type: ignore[attr-defined]
 

@@ -14,7 +14,8 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import Trust, User
 from studies import access
-from studies.models import Cohort, Project, ProjectTrust
+from studies.models import Cohort, Notification, Project, ProjectTrust
+from studies.notifications import notify, people_of
 
 
 class ProjectError(Exception):
@@ -51,6 +52,9 @@ def create(
         project.members.add(by)
         asked = [ProjectTrust.objects.create(project=project, trust=trust) for trust in trusts]
         audit.record(by, "project.create", project, trusts=len(asked))
+        for one in asked:
+            deciders = people_of(one.trust).union(people_of(one.trust, "administer_trust"))
+            notify(deciders, Notification.Kind.PROJECT_ASKS, project=project, by=by)
     return project
 
 
@@ -106,6 +110,8 @@ def decide(asked: ProjectTrust, *, by: User, allow: bool) -> None:
         )
         if changed:
             audit.record(by, "project.decide", asked.project, allowed=allow)
+            members = User.objects.filter(projects=asked.project)
+            notify(members, Notification.Kind.PROJECT_ANSWER, project=asked.project, by=by)
 
 
 # --- cohorts ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from django.db import transaction
@@ -10,8 +11,9 @@ from django.utils import timezone
 from accounts import audit
 from accounts.models import Trust, User
 from studies import access
-from studies.models import Share, Study
+from studies.models import Notification, Share, Study
 from studies.models.studies import AGAINST_RESEARCH
+from studies.notifications import notify, people_of
 
 DEFAULT_DAYS = 30
 MOST_DAYS = 365
@@ -62,6 +64,7 @@ def share(
         )
         verbs = " ".join(sorted(grant.verbs))
         audit.record(by, "study.share", study, share=grant.public_id, days=days, verbs=verbs)
+        notify(_receivers(grant), Notification.Kind.SHARED, study=study, by=by)
     return grant
 
 
@@ -84,6 +87,14 @@ def revoke(grant: Share, *, by: User) -> None:
     with transaction.atomic():
         if Share.objects.filter(pk=grant.pk, revoked_at=None).update(revoked_at=timezone.now()):
             audit.record(by, "study.unshare", grant.study, share=grant.public_id)
+            notify(_receivers(grant), Notification.Kind.UNSHARED, study=grant.study, by=by)
+
+
+def _receivers(grant: Share) -> Iterable[User]:
+    """Who has the share: a person, or the consultants of a trust."""
+    if grant.to_user is not None:
+        return [grant.to_user]
+    return [] if grant.to_trust is None else people_of(grant.to_trust)
 
 
 def set_research_permission(study: Study, *, by: User, allowed: bool) -> None:

@@ -4,6 +4,7 @@ from studies.models.erasures import Erasure, Retention
 from studies.models.files import StoredFile
 from studies.models.identity import SourceIdentity
 from studies.models.lookups import LookupGuard
+from studies.models.notifications import Notification
 from studies.models.projects import Cohort, Project, ProjectTrust
 from studies.models.reports import Report
 from studies.models.results import Result, SegmentFlow
@@ -15,6 +16,7 @@ __all__ = [
     "Cohort",
     "Erasure",
     "LookupGuard",
+    "Notification",
     "Project",
     "ProjectTrust",
     "Report",

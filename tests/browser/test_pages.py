@@ -50,6 +50,7 @@ PAGES = {
     "home": ("consultant", "/"),
     "upload": ("consultant", "{upload}"),
     "study": ("consultant", "{study}"),
+    "notifications": ("consultant", "/notifications/"),
     "share": ("consultant", "{study}share/"),
     "report, being written": ("consultant", "{study}report/"),
     "report": ("consultant", "{report}"),

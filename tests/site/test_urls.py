@@ -275,6 +275,10 @@ SITE: dict[str, list[Use]] = {
     "de-identification/rules.json": [Use("/de-identification/rules.json", EVERYBODY)],
     "api/v1/schema/": [Use("/api/v1/schema/?format=json", EVERYBODY)],
     "api/v1/docs/": [Use("/api/v1/docs/", EVERYBODY)],
+    "notifications/": [Use("/notifications/", APPROVED, verb="notification.list")],
+    "notifications/read/": [
+        post("/notifications/read/", APPROVED, ok=302, verb="notification.read"),
+    ],
     "research/": [Use("/research/", RESEARCHER, verb="research.view")],
     "research/engines/": [Use("/research/engines/", RESEARCHER, verb="research.view")],
     "research/export/": [

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Protocol
 
-from studies.dicom.check import MR_CLASSES
+from studies.object_classes import MR_CLASSES
 
 if TYPE_CHECKING:
     from processing.mcaq.series import Series, StudyResult

@@ -20,7 +20,7 @@ from typing import Any
 from django.conf import settings
 
 from corecmr import sandbox
-from studies.dicom.check import MR_CLASSES
+from studies.object_classes import MR_CLASSES
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts import audit
 from accounts.models import User
 from accounts.person import person
-from processing import protocols, runs, states
+from processing import protocols, runs, states, waiting
 from processing.engine_use import offered
 from processing.forms import TimesForm
 from processing.models import Run
@@ -38,7 +38,9 @@ def card(request: HttpRequest, public_id: str) -> HttpResponse:
         response["HX-Refresh"] = "true"
         return response
     may_run = access.may(person(request), "run", study)
-    context = {"run": run, "study": study, "may_run": may_run}
+    context: dict[str, Any] = {"run": run, "study": study, "may_run": may_run}
+    if run is not None and run.is_open:
+        context["wait"] = waiting.of(run)
     context["may_cancel"] = may_run and run is not None and runs.may_cancel(person(request), run)
     if may_run and not (run and run.is_open):
         context |= _choices(person(request), study)
@@ -72,7 +74,10 @@ def progress(request: HttpRequest) -> HttpResponse:
         .select_related("study")
         .order_by("created_at")[:5]
     )
-    return render(request, "processing/progress_corner.html", {"runs": list(open_runs)})
+    runs_shown = list(open_runs)
+    waits = waiting.told(runs_shown)
+    rows = [(run, waits[run.pk]) for run in runs_shown]
+    return render(request, "processing/progress_corner.html", {"rows": rows})
 
 
 @require_GET

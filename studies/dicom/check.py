@@ -5,7 +5,6 @@ from __future__ import annotations
 from pydicom.uid import (
     JPEG2000,
     UID,
-    EnhancedMRImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -13,12 +12,8 @@ from pydicom.uid import (
     JPEGLossless,
     JPEGLosslessSV1,
     JPEGLSLossless,
-    MRImageStorage,
     RLELossless,
 )
-
-#: What MCAQ takes; engines that name nothing take the same.
-MR_CLASSES = frozenset({MRImageStorage, EnhancedMRImageStorage})
 
 #: Lossy JPEG is left out: its errors are those of a picture, not of a measurement.
 TRANSFER_SYNTAXES = frozenset(

@@ -28,17 +28,16 @@ from pathlib import Path
 from typing import IO, Any
 
 import pydicom
-from pydicom.uid import UID
 
 from studies.dicom import unzip
 from studies.dicom.changes import changes
-from studies.dicom.check import MR_CLASSES
 from studies.dicom.deidentify import deidentify
 from studies.dicom.frames import Frame, frames_of
 from studies.dicom.identity import source_identity
 from studies.dicom.quiet import quiet
 from studies.dicom.read import DAMAGED, Refused, read_file
 from studies.dicom.understand import TWO_PATIENTS, series_of
+from studies.object_classes import MR_CLASSES
 
 _TOO_MUCH = "With it the upload unpacks to more than {} MB. Send one study at a time."
 #: Processor time for one file, in s; more for a large one, which may hold many frames.
@@ -69,7 +68,7 @@ class Intake:
     def __init__(self, request: dict[str, Any]) -> None:
         self._out = Path(request["out"])
         self._key = bytes.fromhex(request["key_hex"])
-        self._classes = frozenset(UID(one) for one in request.get("classes", MR_CLASSES))
+        self._classes = frozenset(request.get("classes", MR_CLASSES))
         self._aside: dict[str, str] = request.get("aside", {})
         self._rest: str | None = request.get("rest")
         unlimited = sys.maxsize

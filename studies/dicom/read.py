@@ -15,11 +15,12 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 
 from studies.dicom import gate
-from studies.dicom.check import MR_CLASSES, TRANSFER_SYNTAXES, object_name
+from studies.dicom.check import TRANSFER_SYNTAXES, object_name
 from studies.dicom.quiet import quiet
 from studies.dicom.reasons import DAMAGED as DAMAGED
 from studies.dicom.reasons import NOT_DICOM
 from studies.dicom.reasons import Refused as Refused
+from studies.object_classes import MR_CLASSES
 
 MOST_PIXELS = 64 * 1024**2
 _COMPRESSION = (
@@ -29,7 +30,7 @@ _COMPRESSION = (
 
 
 @quiet
-def read_file(path: Path, classes: frozenset[UID] = MR_CLASSES) -> FileDataset:
+def read_file(path: Path, classes: frozenset[str] = MR_CLASSES) -> FileDataset:
     """Read and check one file; gives its dataset with the pixels still encoded.
 
     classes: the object classes (SOP Class UIDs) that are taken in.
@@ -55,7 +56,7 @@ def read_file(path: Path, classes: frozenset[UID] = MR_CLASSES) -> FileDataset:
     return dataset
 
 
-def _check_class(sop_class: UID, classes: frozenset[UID]) -> None:
+def _check_class(sop_class: UID, classes: frozenset[str]) -> None:
     if sop_class not in classes:
         raise Refused(
             f"It is {object_name(sop_class)}, not an MR image. "
@@ -63,7 +64,7 @@ def _check_class(sop_class: UID, classes: frozenset[UID]) -> None:
         )
 
 
-def _check(dataset: FileDataset, syntax: UID | None, classes: frozenset[UID]) -> None:
+def _check(dataset: FileDataset, syntax: UID | None, classes: frozenset[str]) -> None:
     # A DICOMDIR, for one, names its class in the file meta alone.
     sop_class = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     if not sop_class:

@@ -146,9 +146,9 @@ def test_patients_studies_are_not_in_the_admin_site(client):
         assert f"/admin/{app}/" not in page
     # Of studies only how long each trust keeps them.
     assert set(re.findall(r"/admin/studies/(\w+)/", page)) == {"retention"}
-    # Of the work on studies there are the protocols, which tell of no patient.
+    # Of the work on studies there are protocols and engines, which tell of no patient.
     models = set(re.findall(r"/admin/processing/(\w+)/", page))
-    assert models == {"protocolversion"}
+    assert models == {"protocolversion", "enginecard", "engineuse"}
 
 
 def test_sign_in_and_its_failures_are_recorded(client):

@@ -18,9 +18,10 @@ from pydicom.uid import (
     UID_dictionary,
 )
 
-from studies.dicom.check import MR_CLASSES, TRANSFER_SYNTAXES
+from studies.dicom.check import TRANSFER_SYNTAXES
 from studies.dicom.deidentify import deidentify
 from studies.dicom.read import Refused, decode_pixels, read_file
+from studies.object_classes import MR_CLASSES
 from tests.dicom.encode import dataset, picture, written
 from tests.dicom.make import image, save
 

@@ -111,7 +111,7 @@ def test_a_study_is_analysed_again_with_the_engine_that_was_chosen(client, study
 @pytest.mark.parametrize("engine", ["none-such", "processing.mcaq.engine:Mcaq", "mcaq "])
 def test_an_engine_that_is_not_installed_starts_nothing(client, study, owner, engine):
     answer = client.post(f"/studies/{study.public_id}/run/submit/", {"engine": engine}, follow=True)
-    assert "That engine is not installed here." in answer.content.decode()
+    assert "That engine is not offered here." in answer.content.decode()
     assert not Run.objects.exists()
     assert not AuditEvent.objects.filter(verb="run.submit").exists()
 

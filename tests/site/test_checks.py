@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from django.core.management import CommandError, call_command
 
 from corecmr import checks, queue
 from processing.checks import default_engine_exists
+from tests.conftest import CHECKOUT
 
 
 def messages(found) -> list[str]:
@@ -75,3 +79,16 @@ def test_a_command_stops_at_such_a_mistake(settings):
     with pytest.raises(Exception, match="DEFAULT_ENGINE is 'dream'") as failure:
         call_command("check")
     assert isinstance(failure.value, CommandError)
+
+
+def test_setting_the_site_up_loads_nothing_heavy():
+    """Web processes are light, and numpy must be told of its threads before it is imported."""
+    program = (
+        "import sys, django; django.setup(); "
+        "print([name for name in ('numpy', 'pydicom', 'scipy', 'pandas') if name in sys.modules])"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=CHECKOUT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "corecmr.settings.test"},
+    )  # fmt: skip
+    assert said.stdout.strip() == "[]"

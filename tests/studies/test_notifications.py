@@ -84,7 +84,8 @@ def test_the_number_in_the_header_and_reading_all(client, study, owner):
         sharing.share(study, by=owner, to_user=guest, reason="x")
     client.force_login(guest)
     page = client.get("/notifications/").content.decode()
-    assert '<span class="app-badge">2' in page
+    assert '<span class="app-badge" aria-hidden="true">2</span>' in page
+    assert "(2 unread)" in page
     assert page.count(f'href="/studies/{study.public_id}/"') == 2
     assert "Ada Owner" in page
     client.post("/notifications/read/")

@@ -38,9 +38,7 @@ def of(user: User) -> dict[str, Any]:
             user.api_tokens.values("name", "scopes", "created_at", "expires_at", "used_on")
         ),
         # Of the app above this one; by its name on the person alone.
-        "notifications": list(
-            user.notifications.values("kind", "created_at", "read_at")  # type: ignore[attr-defined]
-        ),
+        "notifications": list(user.notifications.values("kind", "created_at", "read_at")),
         "accepted": [
             {
                 "policy": one.policy.kind,

@@ -154,6 +154,7 @@ def _series(
         aif=aif,
         given_contours=_contours(given),
         given_aif=_given_aif(given),
+        given_aif_region=_region(given),
     )
 
 
@@ -263,6 +264,12 @@ def _contours(given: Mapping[str, Any] | None) -> GivenContours | None:
         rv_insertion_anterior=None if anterior is None else (anterior[0], anterior[1]),
         rv_insertion_inferior=None if inferior is None else (inferior[0], inferior[1]),
     )
+
+
+def _region(given: Mapping[str, Any] | None) -> NDArray[np.float64] | None:
+    if not given or "aif_region" not in given:
+        return None
+    return np.asarray(given["aif_region"], dtype=np.float64).reshape(-1, 2)
 
 
 def _given_aif(given: Mapping[str, Any] | None) -> GivenInputFunction | None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from processing import motion_pictures, render, scanner_map
+from processing import frames, motion_pictures, render, scanner_map
 from processing.mcaq import quality
 from processing.mcaq.series import (
     LV_BLOOD,
@@ -98,6 +98,7 @@ def series_entry(
         "contours": {
             "endocardium": _points(result.endocardium),
             "epicardium": _points(result.epicardium),
+            **_insertions(result),
         },
         "parameters": dict(result.parameters),
         "understood": list(film.reasons),
@@ -177,6 +178,17 @@ def _points(contour: NDArray[np.floating] | None) -> list[list[float]] | None:
     if contour is None:
         return None
     return [[round(float(row), 2), round(float(col), 2)] for row, col in contour]
+
+
+def _insertions(result: SeriesResult) -> dict[str, list[float]]:
+    """(row, column) on the source grid; absent where the engine tells none."""
+    if result.insertions is None:
+        return {}
+    anterior, inferior = result.insertions
+    return {
+        "rv_insertion_anterior": [round(float(value), 2) for value in anterior],
+        "rv_insertion_inferior": [round(float(value), 2) for value in inferior],
+    }
 
 
 def time_source(film: SortedSeries) -> str | None:
@@ -291,8 +303,46 @@ def write_series(folder: Path, film: SortedSeries, series: Series, result: Serie
     pictures = render.film_frames(result.corrected, series.roles, heart)
     render.write_film(folder / "cine.mp4", pictures)
     render.write_poster(folder / "poster.png", pictures, series.roles)
+    original = _as_acquired(series, result)
+    render.write_film(folder / "original.mp4", render.film_frames(original, series.roles, heart))
+    frames.write_film(folder / "original.frames", original, result.offset)
+    frames.write_result(
+        folder / "corrected.frames", result.corrected, result.offset,
+        mbf=result.mbf, segmentation=result.segmentation, aha=result.aha,
+    )  # fmt: skip
+    _write_curves(folder / "curves.json", series, result)
     if result.motion is not None:
         _write_motion(folder, series, result, result.motion, title)
+
+
+def _as_acquired(series: Series, result: SeriesResult) -> NDArray[np.floating]:
+    """The film before correction (T, r, c), on the crop of the result."""
+    row, col = result.offset
+    rows, cols = result.segmentation.shape
+    return series.signal[:, row : row + rows, col : col + cols]
+
+
+def _write_curves(path: Path, series: Series, result: SeriesResult) -> None:
+    """Contrast over time in blood and in each segment's muscle, with the model's curve."""
+    told = {
+        "unit": "mmol/l",
+        "times_s": [round(float(time), 3) for time in series.times_s],
+        "used": result.used.tolist(),
+        "reasons": list(result.reasons),
+        "input": _rounded(result.aif_mmol_l),
+        "segments": {
+            str(number): {
+                "measured": _rounded(curve.tissue_mmol_l),
+                "fitted": _rounded(curve.fitted_mmol_l),
+            }
+            for number, curve in sorted(result.curves.items())
+        },
+    }
+    path.write_text(json.dumps(_plain(told), separators=(",", ":")), encoding="utf-8")
+
+
+def _rounded(values: NDArray[np.floating]) -> list[float]:
+    return [round(float(value), 4) for value in values]
 
 
 def write_scanner_map(
@@ -339,11 +389,9 @@ def _write_motion(
         result.used,
         title,
     )
-    row, col = result.offset
-    rows, cols = result.segmentation.shape
     motion_pictures.write_strip(
         folder / "strip.png",
-        series.signal[:, row : row + rows, col : col + cols],
+        _as_acquired(series, result),
         result.corrected,
         result.segmentation == LV_BLOOD,
         motion.displacement_mm,

@@ -18,7 +18,7 @@ from studies.models import StoredFile
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _CHUNK = 256 * 1024
 #: Shown in the page; all else is a download.
-_INLINE = frozenset({"image/png", "video/mp4"})
+_INLINE = frozenset({"image/png", "video/mp4", "application/x-corecmr-frames"})
 
 
 def serve(request: HttpRequest, public_id: str) -> HttpResponse:

@@ -25,6 +25,7 @@ CONTENT_TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".json": "application/json",
     ".zip": "application/zip",
+    ".frames": "application/x-corecmr-frames",
 }
 
 

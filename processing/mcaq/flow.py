@@ -23,6 +23,7 @@ from processing.mcaq.series import (
     RV_BLOOD,
     LabelArray,
     ModelFlow,
+    SegmentCurve,
     SegmentFlow,
     Series,
 )
@@ -56,7 +57,7 @@ _Z90, _SYSTEMATIC, _GAIN_SHARE, _PIXELS_SHARE = 1.645, 0.05, 0.5, 0.5
 class Flow:
     """mbf: (r, c) ml/min/g, NaN outside the wall; segments by AHA number; aif (T,) mmol/l.
 
-    models, spread: as in ``SeriesResult``.
+    models, spread, curves: as in ``SeriesResult``.
     """
 
     mbf: F32
@@ -64,6 +65,7 @@ class Flow:
     aif_mmol_l: F64
     models: dict[str, ModelFlow] = field(default_factory=dict)
     spread: dict[int, float | None] = field(default_factory=dict)
+    curves: dict[int, SegmentCurve] = field(default_factory=dict)
 
 
 def compute(
@@ -118,7 +120,25 @@ def compute(
     half = _Z90 * np.hypot(spread, np.hypot(_SYSTEMATIC, _GAIN_SHARE * aif.spread)) * value
     for n, number in enumerate(regions.numbers):
         flows[number] = _segment(one, float(value[n]), float(half[n]))
-    return _with_others(Flow(mbf, flows, arterial), slice_curves, regions, model, others)
+    whole = Flow(mbf, flows, arterial, curves=_explained(dictionary.model, regions, fitted, used))
+    return _with_others(whole, slice_curves, regions, model, others)
+
+
+def _explained(
+    model: exchange.Model, regions: _Regions, fitted: exchange.Fit, used: NDArray[np.bool_]
+) -> dict[int, SegmentCurve]:
+    """Each segment's curve and the model's beside it; ``fitted`` of the regions."""
+    if not regions.numbers:
+        return {}
+    made = model.curves(fitted.parameters)
+    blood = model.blood
+    left = (regions.curves - made)[:, used] @ blood[used]
+    share = left / max(float(blood[used] @ blood[used]), 1e-9)
+    made = made + np.clip(share, -exchange.NOT_LESS, exchange.MOST_SPILL)[:, None] * blood
+    return {
+        number: SegmentCurve(np.asarray(regions.curves[n], np.float64), made[n])
+        for n, number in enumerate(regions.numbers)
+    }
 
 
 def _segment(one: Series, mbf: float, half: float | None) -> SegmentFlow:

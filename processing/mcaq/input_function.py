@@ -124,6 +124,14 @@ def blood_curve(film: F32, times_s: F64, cavity: NDArray[np.bool_]) -> BloodCurv
     return BloodCurve(_middle_half(curves[:, bright]), before, pixels)
 
 
+def blood_of(film: F32, times_s: F64, region: NDArray[np.bool_]) -> BloodCurve:
+    """From all pixels of a region (r, c) that a person drew in blood, film (T, r, c)."""
+    curves = film[:, region]
+    mean = curves.mean(axis=1).astype(np.float64)
+    before = sr.baseline_frames(ndimage.gaussian_filter1d(mean, 0.7), times_s)
+    return BloodCurve(_middle_half(curves), before, region)
+
+
 def _middle_half(curves: NDArray[np.floating]) -> F64:
     """Mean (T,) of the middle half of (T, P): neither outliers nor the median's roughness."""
     ordered = np.sort(curves, axis=1)

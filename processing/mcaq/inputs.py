@@ -41,13 +41,24 @@ class Calibrated:
 
 
 def calibrate(
-    one: Series, corrected: F32, used: NDArray[np.bool_], labels: LabelArray, blood_share: F32
+    one: Series,
+    corrected: F32,
+    used: NDArray[np.bool_],
+    labels: LabelArray,
+    blood_share: F32,
+    region: NDArray[np.bool_] | None = None,
 ) -> Calibrated:
-    """Gain and blood curve of a corrected film (T, r, c)."""
+    """Gain and blood curve of a corrected film (T, r, c).
+
+    region: (r, c), the blood that a person chose for the input function; its pixels all count.
+    """
     how = sr.physics(one.acquisition)
     times = np.asarray(one.times_s, dtype=np.float64)[used]
     film = corrected[used]
-    blood = input_function.blood_curve(film, times, labels == LV_BLOOD)
+    if region is None:
+        blood = input_function.blood_curve(film, times, labels == LV_BLOOD)
+    else:
+        blood = input_function.blood_of(film, times, region)
     before = film[blood.before].mean(axis=0).astype(np.float64)
     wall = labels == MYOCARDIUM
     core = wall & (blood_share < 0.2)
@@ -70,7 +81,8 @@ def calibrate(
     shape = before if plain is None else plain
     by_pixel = _smooth_within(shape, wall, one.pixel_spacing_mm)
     by_pixel *= gain.muscle / max(float(np.median(by_pixel[wall])), 1e-9)
-    own = input_function.from_blood(blood, times, gain, how, "this series")
+    source = "this series" if region is None else "a region that a person drew"
+    own = input_function.from_blood(blood, times, gain, how, source)
     return Calibrated(blood, gain, by_pixel, times, own)
 
 
@@ -90,9 +102,10 @@ def choose(
 
     moved_mm: of each slice, (T, 2), how far its frames were moved, row then column.
 
-    A given one comes first, then a low-resolution scan's. Else all slices of one state take the
-    most basal one's, whose cavity is the largest and holds the least papillary muscle, if their
-    own blood shows the same injection; the delay between two slices' clocks is measured.
+    A given one comes first, then that of a region which a person drew in a slice of the same
+    state, then a low-resolution scan's. Else all slices of one state take the most basal one's,
+    whose cavity is the largest and holds the least papillary muscle, if their own blood shows the
+    same injection; the delay between two slices' clocks is measured.
     """
     return [_of(n, series, found, moved_mm[n]) for n in range(len(series))]
 
@@ -103,13 +116,17 @@ def _of(
     one, mine = series[n], found[n]
     if one.given_aif is not None:
         return input_function.given(one.given_aif)
+    peers = [m for m in range(len(series)) if series[m].state == one.state]
+    drawn = [m for m in peers if series[m].given_aif_region is not None]
+    if n in drawn or (drawn and one.state != "unknown"):
+        m = n if n in drawn else drawn[0]
+        return mine.own if m == n else _aligned(found[m].own, mine)[0]
     if one.aif is not None:
         quick = _low_resolution(carried(one.aif, one.times_s, moved_mm), mine.gain.residue)
         if quick is not None:
             return _aligned(quick, mine)[0]
     if one.state == "unknown":
         return mine.own
-    peers = [m for m in range(len(series)) if series[m].state == one.state]
     best = min(peers, key=lambda m: (_RANK[series[m].level], m))
     if best == n:
         return mine.own

@@ -284,12 +284,34 @@ def _calibrated(item: _Work) -> inputs.Calibrated:
     """What the slice's signal means. Raises NotFound if its blood saw no passage of contrast."""
     assert item.anatomy is not None and item.motion is not None and item.used is not None  # noqa: S101, PT018
     found = inputs.calibrate(
-        item.series, item.motion.corrected, item.used, item.anatomy.labels, item.anatomy.blood
+        item.series,
+        item.motion.corrected,
+        item.used,
+        item.anatomy.labels,
+        item.anatomy.blood,
+        _region(item),
     )
     # Before motion was corrected, blood that moves to and fro could pass for contrast.
     if not found.blood.is_passage:
         raise segmentation.NotFound(_NO_HEART)
     return found
+
+
+def _region(item: _Work) -> NDArray[np.bool_] | None:
+    """Where on the crop a person wants the input function to be measured. Raises NotFound."""
+    outline = item.series.given_aif_region
+    if outline is None:
+        return None
+    assert item.anatomy is not None  # noqa: S101
+    start = (item.window[0].start, item.window[1].start)
+    drawn = np.asarray(outline, np.float64) - np.asarray(start, np.float64)
+    inside = segmentation.filled(item.anatomy.labels.shape, drawn)
+    if not inside.any():
+        raise segmentation.NotFound(
+            "The region given for the input function holds no pixel of the heart's surroundings. "
+            "Draw it in the blood of the left ventricle."
+        )
+    return inside
 
 
 def _result(
@@ -358,6 +380,8 @@ def _result(
         seconds=item.seconds + time.perf_counter() - started,
         endocardium=anatomy.endocardium + shift,
         epicardium=anatomy.epicardium + shift,
+        insertions=_shifted(segments.insertions(anatomy, mirrored=one.mirrored), start),
+        curves=found.curves,
         parameters={
             "aif_source": aif.source,
             "aif_peak_mmol_l": None if how.linear else aif.peak,
@@ -390,6 +414,13 @@ def _result(
         spread=found.spread,
         endo_epi=layers.endo_epi(found.mbf, aha, anatomy.labels, found.segments),
     )
+
+
+def _shifted(
+    points: tuple[tuple[float, float], tuple[float, float]], by: tuple[int, int]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    (a, b), (c, d) = points
+    return (a + by[0], b + by[1]), (c + by[0], d + by[1])
 
 
 def _flows(result: SeriesResult) -> dict[int, float | None]:

@@ -106,7 +106,7 @@ def segment(
     if given is not None:
         shift = np.asarray(offset, dtype=np.float64)
         endocardium, epicardium = given.endocardium - shift, given.epicardium - shift
-        cavity = _filled(lv.shape, endocardium)
+        cavity = filled(lv.shape, endocardium)
         if not cavity.any():
             raise NotFound("The given inner contour holds no pixel. Draw it again.")
         middle = _middle(cavity)
@@ -116,8 +116,8 @@ def segment(
         epi_mm = _outer_border(muscle, right, middle, endo_mm, spacing_mm)
         endocardium = _contour(middle, endo_mm, spacing_mm)
         epicardium = _contour(middle, epi_mm, spacing_mm)
-        cavity = _filled(lv.shape, endocardium)
-    wall = _filled(lv.shape, epicardium) & ~cavity
+        cavity = filled(lv.shape, endocardium)
+    wall = filled(lv.shape, epicardium) & ~cavity
     labels = np.full(lv.shape, BACKGROUND, dtype=np.uint8)
     if rv is not None:
         rv = _at_half(right, rv, ~(wall | cavity))
@@ -140,7 +140,7 @@ def segment(
     )
 
 
-def _filled(shape: tuple[int, int], contour: F64) -> NDArray[np.bool_]:
+def filled(shape: tuple[int, int], contour: F64) -> NDArray[np.bool_]:
     inside = draw.polygon2mask(shape, contour)  # type: ignore[no-untyped-call]
     return np.asarray(inside, dtype=np.bool_)
 

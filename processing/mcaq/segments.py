@@ -55,6 +55,29 @@ def aha_map(anatomy: Anatomy, level: Level, *, mirrored: bool = False) -> tuple[
     return aha, told
 
 
+def insertions(
+    anatomy: Anatomy, *, mirrored: bool = False
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Where the septum was taken to begin (anterior) and to end, (row, column) on the outer border.
+
+    Given back as ``GivenContours``' insertions they make the same segments.
+    """
+    cavity = np.argwhere(anatomy.labels == LV_BLOOD).mean(axis=0)
+    middle = (float(cavity[0]), float(cavity[1]))
+    anterior, septum, _told = _septum(anatomy, middle, mirrored=mirrored)
+    reach = np.hypot(*(anatomy.epicardium - cavity).T)
+    around = np.arctan2(
+        -(anatomy.epicardium[:, 0] - middle[0]), anatomy.epicardium[:, 1] - middle[1]
+    )
+    points = []
+    for angle in (anterior, anterior + septum):
+        # The border's points lie close together; the nearest by angle tells its radius.
+        away = np.abs((around - angle + np.pi) % _TURN - np.pi)
+        radius = float(reach[int(away.argmin())])
+        points.append((middle[0] - radius * np.sin(angle), middle[1] + radius * np.cos(angle)))
+    return (points[0], points[1])
+
+
 def _septum(
     anatomy: Anatomy, middle: tuple[float, float], *, mirrored: bool
 ) -> tuple[float, float, bool]:

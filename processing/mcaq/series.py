@@ -82,6 +82,8 @@ class Series:
     mirrored: the picture shows the heart from its base, left and right the other way round.
     aif: the low-resolution series that serves this one, if the study has any.
     later_echo: (T, rows, cols) signal of the same frames at a later echo, if there is one.
+    given_aif_region: (N, 2) outline by a person of the blood whose signal is the input function,
+    (row, column) on the source grid.
     """
 
     uid: str
@@ -98,6 +100,7 @@ class Series:
     given_contours: GivenContours | None = None
     given_aif: GivenInputFunction | None = None
     later_echo: FloatArray | None = None
+    given_aif_region: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,17 @@ class LayerRatio:
 
 
 @dataclass(frozen=True)
+class SegmentCurve:
+    """Contrast in one segment's muscle and the model's curve beside it, (T,) mmol/l each.
+
+    fitted: at the most expected parameters, with the share of blood that explains most.
+    """
+
+    tissue_mmol_l: FloatArray
+    fitted_mmol_l: FloatArray
+
+
+@dataclass(frozen=True)
 class SeriesResult:
     """What was found in one series; arrays lie on a crop of the source grid from ``offset``.
 
@@ -169,6 +183,8 @@ class SeriesResult:
     motion: evidence of how the heart was held still, if the engine gives any.
     models: what other kinetic models say, by name; empty unless they were asked for. spread: by
     AHA number, standard deviation between models, ml/min/g. endo_epi: by AHA number.
+    insertions: the anterior and inferior points where the septum was taken to begin and end, (row,
+    column) on the source grid. curves: by AHA number, what the flow of a segment was told by.
     """
 
     uid: str
@@ -192,6 +208,8 @@ class SeriesResult:
     models: Mapping[str, ModelFlow] = field(default_factory=dict)
     spread: Mapping[int, float | None] = field(default_factory=dict)
     endo_epi: Mapping[int, LayerRatio] = field(default_factory=dict)
+    insertions: tuple[tuple[float, float], tuple[float, float]] | None = None
+    curves: Mapping[int, SegmentCurve] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ class StoredFile(models.Model):
         DATA = "data", "Data"
         REPORT = "report", "Report"
         OBJECTS = "objects", "DICOM objects"
+        FRAMES = "frames", "Film and maps for the workspace"
 
     public_id = PublicIdField()
     study = models.ForeignKey("studies.Study", on_delete=models.CASCADE, related_name="files")

@@ -212,6 +212,10 @@ def assert_same(found, again):
             np.testing.assert_array_equal(one, other, err_msg=field.name)
         elif is_dataclass(one):
             assert_same(one, other)
+        elif field.name == "curves":
+            assert one.keys() == other.keys()
+            for number in one:
+                assert_same(one[number], other[number])
         elif field.name != "seconds":
             assert one == other, field.name
 
@@ -487,3 +491,37 @@ def test_breathing_without_contrast_is_no_passage(seed, breathing):
     assert not result.series
     (refusal,) = result.refused
     assert "contrast" in refusal.reason or "Draw the contours" in refusal.reason
+
+
+def test_contours_and_insertions_given_back_make_the_same_segments(stress, alone):
+    """What a person did not touch in the workspace stays as it was."""
+    anterior, inferior = alone.insertions
+    given = GivenContours(alone.endocardium, alone.epicardium, anterior, inferior)
+    (again,) = analyse(replace(stress[0], given_contours=given)).series
+    wall = (alone.aha > 0) & (again.aha > 0)
+    assert wall.sum() >= 0.98 * (alone.aha > 0).sum()
+    assert (alone.aha == again.aha)[wall].mean() > 0.97
+    np.testing.assert_allclose(again.insertions, alone.insertions, atol=0.6)
+
+
+def test_the_model_curve_runs_through_the_curve_of_each_segment(alone):
+    assert set(alone.curves) == {n for n, flow in alone.segments.items() if flow.mbf is not None}
+    for number, curve in alone.curves.items():
+        measured = curve.tissue_mmol_l[alone.used]
+        left = measured - curve.fitted_mmol_l[alone.used]
+        assert np.sqrt(np.mean(left**2)) < 0.08 * np.ptp(measured), number
+
+
+def test_the_input_function_is_measured_where_a_person_says(stress, alone):
+    """In the blood it hardly changes; in the wall it is another curve, and so another flow."""
+    series, truth = stress
+    middle = alone.endocardium.mean(axis=0)
+    angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+    small = middle + 2.5 * np.column_stack([np.sin(angle), np.cos(angle)])
+    (found,) = analyse(replace(series, given_aif_region=small)).series
+    assert found.parameters["aif_source"] == "a region that a person drew"
+    assert found.mbf_global == pytest.approx(alone.mbf_global, rel=0.15)
+    far = np.array([[-9.0, -9.0], [-9.0, -7.0], [-7.0, -7.0]])
+    result = analyse(replace(series, given_aif_region=far))
+    assert not result.series
+    assert "Draw it in the blood" in result.refused[0].reason

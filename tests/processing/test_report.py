@@ -239,4 +239,5 @@ def test_the_files_of_a_series(tmp_path):
     )
     assert {path.name for path in folder.iterdir()} == {
         *expected, "aif.csv", "mbf.png", "cine.mp4", "poster.png", "motion.png", "strip.png",
+        "original.mp4", "corrected.frames", "original.frames", "curves.json",
     }  # fmt: skip

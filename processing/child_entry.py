@@ -33,7 +33,11 @@ def main() -> int:
             corrections=parameters.get("corrections") or [],
             # Null says that no protocol was used; what was not asked for is absent.
             about={"protocol_version": parameters.get("protocol_version")}
-            | {key: parameters[key] for key in ("protocol_tie", "record") if key in parameters},
+            | {
+                key: parameters[key]
+                for key in ("protocol_tie", "record", "edited")
+                if key in parameters
+            },
             progress=progress,
         )
     except NothingToAnalyse as error:

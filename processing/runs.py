@@ -78,6 +78,31 @@ def submit(
     raise RunError("This study is being submitted by somebody else. Try again in a moment.")
 
 
+def submit_drawn(study: Study, result: Result, drawn: Mapping[str, Any], *, by: User) -> Run:
+    """Queue a run like the one that made ``result``, with outlines drawn over it.
+
+    drawn: by folder, see ``studies.edits``. What was drawn for that result itself stays, where
+    nothing new was drawn over it.
+    """
+    earlier = Run.objects.filter(result=result).first()
+    held = {} if earlier is None else earlier.parameters
+    given = dict(held.get("given") or {})
+    for folder, outlines in drawn.items():
+        given[folder] = {**(given.get(folder) or {}), **outlines}
+    told = {
+        "from_result": result.number,
+        "series": {folder: sorted(outlines) for folder, outlines in given.items()},
+    }
+    parameters = {key: value for key, value in held.items() if key != "corrections"}
+    return submit(
+        study,
+        engine=result.engine if earlier is None else earlier.engine,
+        parameters={**parameters, "given": given, "edited": told},
+        protocol=None if earlier is None else earlier.protocol_version,
+        by=by,
+    )
+
+
 def was_analysed(study: Study, *, engine: str, parameters: Mapping[str, Any] | None = None) -> bool:
     """Whether the engine has a result of these very images with these parameters."""
     key = _input_key(study, _wanted(study, parameters))

@@ -16,6 +16,7 @@ urlpatterns = [
         "studies/<public_id:public_id>/status.json", running.status_json, name="study_status_json"
     ),
     path("studies/<public_id:public_id>/run/options/", running.options, name="run_options"),
+    path("studies/<public_id:public_id>/run/drawn/", running.drawn, name="run_drawn"),
     path("studies/<public_id:public_id>/record/", recording.study, name="study_record"),
     path("uploads/<public_id:public_id>/record/", recording.upload, name="upload_record"),
     path("protocols/", protocols.index, name="protocols"),

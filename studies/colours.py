@@ -16,6 +16,11 @@ _ANCHORS = """
 _TABLE = np.array([list(bytes.fromhex(a)) for a in _ANCHORS.split()], dtype=np.float64)
 
 
+def table_hex(steps: int) -> str:
+    """The scale from low to high in even steps, six hexadecimal digits for each colour."""
+    return bytes(colours(np.linspace(0, 1, steps), 0.0, 1.0).ravel().tolist()).hex()
+
+
 def colours(values: NDArray[np.floating], low: float, high: float) -> NDArray[np.uint8]:
     """RGB of ``values``, in a last axis of 3; what lies outside the scale gets its end colours."""
     place = np.clip((np.nan_to_num(values) - low) / (high - low), 0, 1) * (len(_TABLE) - 1)

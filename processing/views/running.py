@@ -9,6 +9,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -19,7 +20,7 @@ from processing import protocols, runs, states, waiting
 from processing.engine_use import offered
 from processing.forms import TimesForm
 from processing.models import Run
-from studies import access
+from studies import access, edits
 from studies.models import Study
 
 
@@ -159,6 +160,27 @@ def options(request: HttpRequest, public_id: str) -> HttpResponse:
     if request.POST.get("engine") in context["engines"]:
         context["default_engine"] = request.POST["engine"]
     return render(request, "processing/run_options.html", context)
+
+
+@require_POST
+def drawn(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Analyse again with what was drawn over a result; all else as that result was made."""
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    access.require(user, "run", study)
+    number = request.POST.get("result", "")
+    result = study.results.filter(number=number).first() if number.isdecimal() else None
+    if result is None:
+        raise Http404
+    edit = edits.of(result)
+    if edit is None or not edit.content:
+        messages.error(request, _("Nothing has been drawn over this result yet."))
+        return redirect(f"{reverse('study_workspace', args=[study.public_id])}?result={number}")
+    try:
+        runs.submit_drawn(study, result, edit.content, by=user)
+    except runs.RunError as error:
+        messages.error(request, str(error))
+    return redirect("study", study.public_id)
 
 
 @require_POST

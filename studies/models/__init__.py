@@ -1,5 +1,6 @@
 """What we hold: studies and their files, uploads, results, reports on them, and shares."""
 
+from studies.models.edits import ContourEdit
 from studies.models.erasures import Erasure, Retention
 from studies.models.files import StoredFile
 from studies.models.identity import SourceIdentity
@@ -14,6 +15,7 @@ from studies.models.uploads import Upload, UploadItem, UploadPart
 
 __all__ = [
     "Cohort",
+    "ContourEdit",
     "Erasure",
     "LookupGuard",
     "Notification",

@@ -19,6 +19,7 @@ from studies import (
     access,
     archive,
     corrections,
+    edits,
     erasure,
     identity,
     media,
@@ -34,7 +35,7 @@ from studies.pace import DOUBTS_OF_TIME, pace
 from studies.segments import AHA_NAMES
 
 #: Shown elsewhere on the page than in the list of files.
-_APART = frozenset({StoredFile.Kind.POSTER, StoredFile.Kind.OBJECTS})
+_APART = frozenset({StoredFile.Kind.POSTER, StoredFile.Kind.OBJECTS, StoredFile.Kind.FRAMES})
 LATEST_OPENINGS = 10
 
 
@@ -43,7 +44,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     audit.record(person(request), "study.view", study)
     results = list(study.results.defer("report", "parameters"))
-    result = _asked_for(results, request.GET.get("result"))
+    result = result_asked_for(results, request.GET.get("result"))
     owner = access.is_owner(person(request), study)
     series = list(study.series.all())
     context: dict[str, Any] = {
@@ -70,7 +71,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     return render(request, "studies/study.html", context)
 
 
-def _asked_for(results: list[Result], number: str | None) -> Result | None:
+def result_asked_for(results: list[Result], number: str | None) -> Result | None:
     """The result of that number; the newest where none is asked for."""
     if number is None:
         return results[0] if results else None
@@ -143,7 +144,14 @@ def result_context(result: Result) -> dict[str, Any]:
     files = list(result.files.all())
     by_place = {(stored.folder, stored.name): stored for stored in files}
     series = result.report["series"]
+    edited = (result.report.get("parameters") or {}).get("edited")
     return {
+        "has_frames": any(stored.kind == StoredFile.Kind.FRAMES for stored in files),
+        "edited": edited
+        and {
+            "from": edited["from_result"],
+            "series": [(_called(folder, series), what) for folder, what in edits.told(edited)],
+        },
         "grid": _grid(series, by_place),
         "segments": _segments(result),
         "numbers": numbers.summary(result.report),

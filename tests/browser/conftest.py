@@ -69,7 +69,9 @@ def open_page(chromium: Browser, site: Site, sessions: dict[str, dict]) -> Itera
     contexts: list[BrowserContext] = []
     watches: list[Watch] = []
 
-    def open_(who: str = "", *, width: int = 1280, script: bool = True) -> Page:
+    def open_(
+        who: str = "", *, width: int = 1280, script: bool = True, answers: tuple[int, ...] = ()
+    ) -> Page:
         if who and who not in sessions:
             sessions[who] = _session_of(who, chromium, site)
         context = chromium.new_context(
@@ -82,7 +84,7 @@ def open_page(chromium: Browser, site: Site, sessions: dict[str, dict]) -> Itera
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
-        watches.append(Watch(page, site.address))
+        watches.append(Watch(page, site.address, answers))
         return page
 
     yield open_

@@ -51,6 +51,7 @@ PAGES = {
     "upload": ("consultant", "{upload}"),
     "study": ("consultant", "{study}"),
     "notifications": ("consultant", "/notifications/"),
+    "workspace": ("consultant", "{study}workspace/"),
     "share": ("consultant", "{study}share/"),
     "report, being written": ("consultant", "{study}report/"),
     "report": ("consultant", "{report}"),

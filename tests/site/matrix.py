@@ -96,6 +96,12 @@ TABLE = [
         f"{_STUDY}compare/<slug:folder>.png",
         "/studies/{study}/compare/stress_mid.png?first=1&second=2", get=("see", 200),
     ),
+    row(f"{_STUDY}workspace/", get=("see", 200)),
+    row(
+        f"{_STUDY}drawing/", get=("run", 200), put=("run", 400), delete=("run", 200),
+    ),
+    row(f"{_STUDY}run/drawn/", post=("run", 302), data={"result": "2"}),
+    row("files/<public_id:public_id>/curves.json", "/files/{curves}/curves.json", get=("see", 200)),
     row(f"{_STUDY}series/", get=("manage", 200), post=("manage", 200)),
     row(
         f"{_STUDY}record/", get=("manage", 200), post=("manage", 302), data={"agent": "gadoterate"},
@@ -149,6 +155,10 @@ def expected(who: str, state: str, row: Row, method: str) -> int:
     there = state in ("asked", "erased") if "{erasure}" in row.path else state in STATES[:-2]
     if not there or row.verbs[method] not in verbs:
         return 404
+    if row.route.endswith(("/workspace/", "/drawing/", "/drawn/")) and state in (
+        "new", "running",
+    ):  # fmt: skip
+        return 404  # there is no result to be opened
     if "/compare/" in row.route and state in ("new", "running"):
         return 404  # there is nothing to compare
     if row.route.endswith((".zip", "/report/")) and "everything" not in row.route and state in (
@@ -231,6 +241,7 @@ def _study(state: str, people: dict[str, User]) -> dict[str, str]:
         "run": run.public_id,
         "share": grants["grantee"].public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
+        "curves": store(study, "curves.json", "application/json", b"{}", result=result).public_id,
         "data": store(study, "aif.csv", "text/csv", result=result).public_id,
         "erasure": ABSENT,
     }

@@ -161,6 +161,20 @@ SITE: dict[str, list[Use]] = {
             "/studies/{study}/dicom-for-archive.zip", OWNERS, verb="objects.download_identified"
         ),
     ],
+    "studies/<public_id:public_id>/workspace/": [
+        Use("/studies/{study}/workspace/", SEERS, verb="study.workspace"),
+    ],
+    "studies/<public_id:public_id>/drawing/": [
+        Use("/studies/{study}/drawing/", OWNERS, verb="study.workspace"),
+        Use("/studies/{study}/drawing/", OWNERS, method="put", ok=400),
+        Use("/studies/{study}/drawing/", OWNERS, method="delete"),
+    ],
+    "studies/<public_id:public_id>/run/drawn/": [
+        post("/studies/{study}/run/drawn/", OWNERS, data=lambda: {"result": "1"}, ok=302),
+    ],
+    "files/<public_id:public_id>/curves.json": [
+        Use("/files/{curves}/curves.json", SEERS, verb="file.view"),
+    ],
     "studies/<public_id:public_id>/compare/": [
         Use("/studies/{study}/compare/", SEERS, verb="study.compare"),
     ],
@@ -734,7 +748,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == [], "\n".join(map(str, wrong))
-    assert asked == 64 * len(APPROVED)
+    assert asked == 70 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

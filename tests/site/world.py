@@ -150,6 +150,7 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "part": part.public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "aif.csv", "text/csv", result=result).public_id,
+        "curves": store(study, "curves.json", "application/json", b"{}", result=result).public_id,
         "objects": store(
             study,
             "dicom.zip",

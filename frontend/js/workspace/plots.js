@@ -1,0 +1,73 @@
+// Curves over time: what a segment's flow was told by, and signal in a region. Each has a table.
+import uPlot from 'uplot';
+
+const INK = '#e8edee';
+const GRID = { stroke: '#3b4148', width: 1 };
+
+function axes(strings, unit, two) {
+  const one = { stroke: INK, grid: GRID, ticks: GRID, font: '13px system-ui' };
+  const list = [
+    { ...one, label: strings.time, labelSize: 22 },
+    { ...one, label: unit, size: 58, labelSize: 22 },
+  ];
+  if (two) list.push({ ...one, scale: 'blood', side: 1, size: 46, grid: { show: false } });
+  return list;
+}
+
+function plot(place, options, data) {
+  place.replaceChildren();
+  const width = Math.max(240, place.clientWidth);
+  return new uPlot({ width, height: options.height, legend: { live: false }, cursor: { drag: { x: false, y: false } }, ...options }, data, place);
+}
+
+/** Contrast in blood and muscle with the fit, and below it what the fit leaves. */
+export function explain(place, below, curves, segment, strings) {
+  const { times_s: times, used, input } = curves;
+  const kept = (values) => values.map((value, i) => (used[i] ? value : null));
+  const out = segment.measured.map((value, i) => (used[i] ? null : value));
+  plot(place, {
+    height: 230,
+    scales: { x: { time: false }, blood: {} },
+    axes: axes(strings, strings.unit, true),
+    series: [
+      {},
+      { label: strings.measured, stroke: '#fff', points: { show: true, size: 5, fill: '#fff' }, paths: () => null },
+      { label: strings.fitted, stroke: '#ffb000', width: 2, points: { show: false } },
+      { label: strings.input, scale: 'blood', stroke: '#5ab0ff', width: 1.5, dash: [6, 3], points: { show: false } },
+      { label: strings.out, stroke: '#ff6b6b', points: { show: true, size: 6, stroke: '#ff6b6b' }, paths: () => null },
+    ],
+  }, [times, kept(segment.measured), segment.fitted, input, out]);
+  const rest = segment.measured.map((value, i) => (used[i] ? value - segment.fitted[i] : null));
+  const most = Math.max(...segment.measured.filter((_, i) => used[i])) || 1;
+  plot(below, {
+    height: 120,
+    scales: { x: { time: false }, y: { range: [-0.2 * most, 0.2 * most] } },
+    axes: axes(strings, strings.unit, false),
+    series: [{}, { label: strings.residual, stroke: '#fff', points: { show: true, size: 4, fill: '#fff' }, paths: () => null }],
+  }, [times, rest]);
+  const left = rest.filter((value) => value !== null);
+  return Math.sqrt(left.reduce((sum, value) => sum + value * value, 0) / Math.max(1, left.length)) / most;
+}
+
+export function region(place, times, values, strings) {
+  plot(place, {
+    height: 200,
+    scales: { x: { time: false } },
+    axes: axes(strings, strings.regionSignal, false),
+    series: [{}, { label: strings.regionSignal, stroke: '#5ab0ff', width: 1.5, points: { show: true, size: 4, fill: '#5ab0ff' } }],
+  }, [times, values]);
+}
+
+/** The same numbers as a table: the alternative to the picture. */
+export function table(body, rows) {
+  body.replaceChildren(...rows.map((cells) => {
+    const row = document.createElement('tr');
+    cells.forEach((text, i) => {
+      const cell = document.createElement(i ? 'td' : 'th');
+      if (!i) cell.scope = 'row';
+      cell.textContent = text;
+      row.append(cell);
+    });
+    return row;
+  }));
+}

@@ -1,0 +1,168 @@
+"""The workspace: a result's films frame by frame, with what is drawn over them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts import audit
+from accounts.person import person
+from studies import access, bullseye, colours, edits, workspace_words
+from studies.models import ContourEdit, Result, StoredFile, Study
+from studies.models.studies import Level, State
+from studies.segments import AHA_NAMES
+from studies.views.reading import result_asked_for
+
+_MOST_BYTES = 2 * 1024**2
+
+
+@require_GET
+def show(request: HttpRequest, public_id: str) -> HttpResponse:
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    results = list(study.results.defer("parameters"))
+    result = result_asked_for(results, request.GET.get("result"))
+    if result is None:
+        raise Http404
+    audit.record(user, "study.workspace", study, result=result.number)
+    files = {
+        (stored.folder, stored.name): stored
+        for stored in result.files.filter(
+            name__in=("corrected.frames", "original.frames", "curves.json")
+        )
+    }
+    series = [
+        _series(entry, files)
+        for state in State
+        for level in Level
+        for entry in result.report["series"]
+        if entry["state"] == state
+        and entry["level"] == level
+        and (entry["folder"], "corrected.frames") in files
+    ]
+    may_run = access.may(user, "run", study)
+    context = {
+        "study": study, "result": result, "results": results, "may_run": may_run,
+        "series": series,
+        "scale_steps": [colour for colour, _low in bullseye.legend(colours.MBF_HIGH, 24)],
+        "workspace": {
+            "series": series,
+            "scale": {"low": colours.MBF_LOW, "high": colours.MBF_HIGH, "unit": colours.MBF_UNIT,
+                      "colours": colours.table_hex(256)},
+            "names": AHA_NAMES,
+            "editAddress": _address("study_drawing", study, result) if may_run else None,
+            "edit": _told(edits.of(result)) if may_run else None,
+            "strings": workspace_words.strings(),
+        },
+    }  # fmt: skip
+    return render(request, "studies/workspace.html", context)
+
+
+def _address(name: str, study: Study, result: Result) -> str:
+    return f"{reverse(name, args=[study.public_id])}?result={result.number}"
+
+
+def _series(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> dict[str, Any]:
+    folder = entry["folder"]
+    repeat = folder.rsplit("_", 1)[-1] if folder.count("_") == 2 else ""
+    label = f"{State(entry['state']).label}, {Level(entry['level']).label.lower()}"
+
+    def address(name: str) -> str | None:
+        stored = files.get((folder, name))
+        return reverse("file", args=[stored.public_id]) if stored else None
+
+    return {
+        "folder": folder,
+        "label": f"{label} ({repeat})" if repeat else label,
+        "state": entry["state"],
+        "level": entry["level"],
+        "corrected": address("corrected.frames"),
+        "original": address("original.frames"),
+        "curves": reverse("workspace_curves", args=[files[folder, "curves.json"].public_id])
+        if (folder, "curves.json") in files
+        else None,
+        "times": entry["frame_times_s"],
+        "used": [frame["used"] for frame in entry["frames"]],
+        "reasons": [frame["reason"] for frame in entry["frames"]],
+        "dynamic": [frame["role"] == "dynamic" for frame in entry["frames"]],
+        "spacing": entry["pixel_spacing_mm"] or [1, 1],
+        "spacingIsKnown": entry["pixel_spacing_mm"] is not None,
+        "contours": entry["contours"],
+        "segments": entry["mbf"]["segments"],
+        "unit": entry.get("mbf_unit", colours.MBF_UNIT),
+    }
+
+
+@require_GET
+def curves(request: HttpRequest, public_id: str) -> HttpResponse:
+    """Curves of one series, for who may see the study; the file itself is a download."""
+    stored = (
+        StoredFile.objects.select_related("study")
+        .filter(public_id=public_id, name="curves.json")
+        .first()
+    )
+    if stored is None:
+        raise Http404
+    access.require(person(request), "see", stored.study)
+    audit.record_once(person(request), "file.view", stored, kind=stored.kind)
+    with stored.file.open("rb") as handle:
+        response = HttpResponse(handle.read(), content_type="application/json")
+    response["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@require_http_methods(["GET", "PUT", "DELETE"])
+def drawing(request: HttpRequest, public_id: str) -> HttpResponse:
+    """What is drawn over a result: read, kept, taken back."""
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    access.require(user, "run", study)
+    result = result_asked_for(list(study.results.defer("parameters")), request.GET.get("result"))
+    if result is None:
+        raise Http404
+    if request.method == "DELETE":
+        edits.discard(result, by=user)
+        return JsonResponse(_told(None))
+    if request.method == "GET":
+        audit.record_once(user, "study.workspace", study, result=result.number)
+        return JsonResponse(_told(edits.of(result)))
+    sent, reason = _sent(request)
+    if sent is None:
+        return JsonResponse({"reason": reason}, status=400)
+    try:
+        kept = edits.keep(result, sent["content"], version=sent["version"], by=user)
+    except edits.BadEdit as error:
+        return JsonResponse({"reason": str(error)}, status=400)
+    except edits.Conflict as conflict:
+        return JsonResponse(_told(conflict.edit), status=409)
+    return JsonResponse(_told(kept))
+
+
+def _sent(request: HttpRequest) -> tuple[dict[str, Any] | None, str]:
+    if len(request.body) > _MOST_BYTES:
+        return None, _("The drawing is too large to be kept.")
+    try:
+        sent = json.loads(request.body)
+    except (ValueError, UnicodeDecodeError):
+        sent = None
+    if not isinstance(sent, dict) or not isinstance(sent.get("version"), int):
+        return None, _("What was sent is no drawing. Load the page again.")
+    return {"version": sent["version"], "content": sent.get("content")}, ""
+
+
+def _told(edit: ContourEdit | None) -> dict[str, Any]:
+    if edit is None:
+        return {"version": 0, "content": {}, "by": "", "at": ""}
+    return {
+        "version": edit.version,
+        "content": edit.content,
+        "by": edit.by.name if edit.by else "",
+        "at": date_format(edit.updated_at, "H:i"),
+    }

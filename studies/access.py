@@ -28,7 +28,8 @@ def _clinical_trusts(user: User) -> QuerySet[Membership]:
     return Membership.objects.filter(user=user, role__in=roles_with("read_studies"))
 
 
-def _live_shares(user: User) -> QuerySet[Share]:
+def live_shares(user: User) -> QuerySet[Share]:
+    """The shares that the person has at this moment, through a trust or as a person."""
     trusts = _clinical_trusts(user).values("trust")
     return Share.objects.filter(
         Q(to_user=user) | Q(to_trust__in=trusts),
@@ -41,7 +42,7 @@ def visible_to(user: User) -> QuerySet[Study]:
     """Studies of the person's own trust, and those shared with the person or the trust, live."""
     if not user.is_authenticated or not user.can("read_studies"):
         return Study.objects.none()
-    shared = _live_shares(user).filter(study=OuterRef("pk"))
+    shared = live_shares(user).filter(study=OuterRef("pk"))
     return Study.objects.filter(
         Q(trust__in=_clinical_trusts(user).values("trust")) | Exists(shared)
     )
@@ -77,7 +78,7 @@ def may(user: User, verb: Verb, study: Study) -> bool:
         return False
     if _clinical_trusts(user).filter(trust=study.trust_id).exists():
         return verb in OWNER_VERBS
-    return any(verb in share.verbs for share in _live_shares(user).filter(study=study))
+    return any(verb in share.verbs for share in live_shares(user).filter(study=study))
 
 
 def require(user: User, verb: Verb, study: Study) -> None:

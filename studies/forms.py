@@ -12,10 +12,11 @@ from django.utils.translation import gettext as now
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Trust, User
-from studies import projects, sharing
+from studies import comments, projects, questions, sharing
 from studies.corrections import FIELDS
-from studies.models import Erasure, Project, Series, Study
+from studies.models import Answer, Erasure, Project, Series, Study
 from studies.models.studies import Level, State
+from studies.segments import AHA_NAMES
 
 
 class PatientNumberForm(forms.Form):
@@ -51,10 +52,33 @@ class ShareForm(forms.Form):
         label=_("They may download images and results"), required=False, initial=True
     )
 
+    may_comment = forms.BooleanField(
+        label=_("They may comment on it"), required=False, initial=True
+    )
     may_run = forms.BooleanField(
-        label=_("They may analyse it again"),
+        label=_("They may analyse it again, and draw outlines for that"),
         required=False,
         help_text=_("What they get stays with the study, for your trust to see."),
+    )
+    question = forms.CharField(
+        label=_("A question to them"),
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_("It waits in their list; their signed answer comes back to you and stands in "
+                    "the report. Do not name the patient."),
+    )  # fmt: skip
+    due_on = forms.DateField(
+        label=_("Answer wanted by"),
+        required=False,
+        widget=forms.DateInput(
+            attrs={"inputmode": "numeric", "autocomplete": "off"}, format="%d/%m/%Y"
+        ),
+        input_formats=["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d %B %Y", "%d %b %Y"],
+        help_text=_("Day/month/year, for example 31/3/2027."),
+        error_messages={
+            "invalid": _("Answer wanted by: this is no date. Give it as day/month/year, 31/3/2027.")
+        },
     )
 
     def __init__(self, *args: Any, study: Study, **kwargs: Any) -> None:
@@ -193,6 +217,71 @@ class ResearchExportForm(forms.Form):
         super().__init__(*args, **kwargs)
         open_ones = projects.of_member(by).filter(closed_at=None, ends_on__gte=timezone.localdate())
         self.fields["project"].queryset = open_ones  # type: ignore[attr-defined]
+
+
+class AnswerForm(forms.Form):
+    """The structured answer to a question that came with a share."""
+
+    quality = forms.ChoiceField(
+        label=_("Quality of the images"), choices=Answer.Quality.choices, widget=forms.RadioSelect
+    )
+    finding = forms.ChoiceField(
+        label=_("Your answer"), choices=Answer.Finding.choices, widget=forms.RadioSelect
+    )
+    segments = forms.TypedMultipleChoiceField(
+        label=_("Segments that it concerns"),
+        coerce=int,
+        required=False,
+        choices=[(number, f"{number} {name}") for number, name in AHA_NAMES.items()],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    text = forms.CharField(
+        label=_("In your words"),
+        required=False,
+        max_length=questions.MOST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        help_text=_("It stands in the report under your name and your trust’s."),
+    )
+
+
+class CommentForm(forms.Form):
+    """A comment, with the place that it is pinned to and the people it calls."""
+
+    text = forms.CharField(
+        label=_("Comment"),
+        max_length=comments.MOST_CHARACTERS,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("Everybody who sees the study reads it. Do not name the patient."),
+        error_messages={"required": _("Comment: it is empty. Write it, or leave it.")},
+    )
+    tell = forms.MultipleChoiceField(
+        label=_("Call by name"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("They are told in the portal."),
+    )
+    folder = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+    frame = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    row = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    column = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
+    segment = forms.IntegerField(
+        required=False, min_value=1, max_value=16, widget=forms.HiddenInput
+    )
+    result_number = forms.IntegerField(required=False, min_value=1, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, people: Iterable[User], **kwargs: Any) -> None:
+        kwargs.setdefault("auto_id", "comment_%s")
+        super().__init__(*args, **kwargs)
+        self.people = {one.public_id: one for one in people}
+        choices = [(key, one.name or one.email) for key, one in self.people.items()]
+        if choices:
+            self.fields["tell"].choices = choices  # type: ignore[attr-defined]
+        else:
+            del self.fields["tell"]
+
+    @property
+    def told(self) -> list[User]:
+        return [self.people[key] for key in self.cleaned_data.get("tell", [])]
 
 
 class CohortForm(forms.Form):

@@ -9,9 +9,9 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from studies import curves
+from studies import curves, questions
 from studies.intended_use import INTENDED_USE
-from studies.models import Report, StoredFile
+from studies.models import Answer, Report, StoredFile
 
 
 class NoPrinter(Exception):
@@ -37,6 +37,10 @@ def context(report: Report, told: dict[str, Any], *, owner: bool) -> dict[str, A
         "study": report.study,
         "result": report.result,
         "is_owner": owner,
+        "answers": [
+            (answer, questions.segments_in_words(answer))
+            for answer in questions.answers_for(report)
+        ],
         "newer_result": latest if latest != report.result else None,
         "newer_report": report.study.reports.exclude(signed_at=None)
         .filter(version__gt=report.version)
@@ -84,8 +88,22 @@ def text(report: Report) -> str:
         [
             f"CoreCMR report on study {report.study.reference}, version {report.version}",
             report.text,
+            *[_answer_text(answer) for answer in questions.answers_for(report)],
             f"{state}\nResult {report.result.number}, {report.result.engine.upper()} "
             f"{report.result.engine_version}",
             INTENDED_USE,
         ]
     ) + "\n"  # fmt: skip
+
+
+def _answer_text(answer: Answer) -> str:
+    """A colleague's answer with both names, as it stands in the plain text."""
+    lines = [
+        f"Asked by {answer.asked_name or 'someone who has left'}: {answer.share.question}",
+        f"Answer of {answer.signed_name}, {answer.signed_trust}, "
+        f"{timezone.localtime(answer.signed_at):%d %B %Y, %H:%M}: {answer.get_finding_display()}.",
+        f"Quality of the images: {answer.get_quality_display()}.",
+    ]
+    if answer.segments:
+        lines.append(f"Segments: {', '.join(questions.segments_in_words(answer))}.")
+    return "\n".join([*lines, *([answer.text] if answer.text else [])])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Trust, User
@@ -34,22 +35,41 @@ def share(
     may_download: bool = True,
     may_comment: bool = False,
     may_run: bool = False,
+    question: str = "",
+    due_on: date | None = None,
 ) -> Share:
-    """Grant a person or a trust sight of ``study`` for ``days``."""
+    """Grant a person or a trust sight of ``study`` for ``days``.
+
+    question: what they are asked, see ``questions``; due_on: until when, within the share's time.
+    """
     access.require(by, "share", study)
     if (to_trust is None) == (to_user is None):
-        raise SharingError("Choose a trust or a person to share with, one of the two.")
+        raise SharingError(_("Choose a trust or a person to share with, one of the two."))
     if to_trust is not None and to_trust.pk == study.trust_id:
-        raise SharingError(f"{to_trust} owns this study; its consultants see it already.")
+        raise SharingError(
+            _("%(trust)s owns this study; its consultants see it already.") % {"trust": to_trust}
+        )
     if to_user is not None and access.may(to_user, "manage", study):
-        raise SharingError("This person works in the owning trust and sees the study already.")
+        raise SharingError(_("This person works in the owning trust and sees the study already."))
     if not within_partners(study.trust, to_trust=to_trust, to_user=to_user):
         raise SharingError(
-            f"{study.trust} shares studies with its partner trusts only. Ask an administrator of "
-            "your trust to add one."
+            _(
+                "%(trust)s shares studies with its partner trusts only. Ask an administrator of "
+                "your trust to add one."
+            )
+            % {"trust": study.trust}
         )
     if not 1 <= days <= MOST_DAYS:
-        raise SharingError(f"A share lasts 1 to {MOST_DAYS} days.")
+        raise SharingError(_("A share lasts 1 to %(most)s days.") % {"most": MOST_DAYS})
+    question = question.replace("\r\n", "\n").strip()
+    if due_on is not None and not question:
+        raise SharingError(_("A day until when was given, but no question. Write the question."))
+    today = timezone.localdate()
+    if due_on is not None and not today <= due_on <= today + timedelta(days=days):
+        raise SharingError(
+            _("The answer is due on a day on which the study is shared: today or within %(days)s "
+              "days.") % {"days": days}
+        )  # fmt: skip
     with transaction.atomic():
         grant = Share.objects.create(
             study=study,
@@ -61,10 +81,13 @@ def share(
             may_comment=may_comment,
             may_run=may_run,
             expires_at=timezone.now() + timedelta(days=days),
+            question=question,
+            due_on=due_on,
         )
         verbs = " ".join(sorted(grant.verbs))
         audit.record(by, "study.share", study, share=grant.public_id, days=days, verbs=verbs)
-        notify(_receivers(grant), Notification.Kind.SHARED, study=study, by=by)
+        kind = Notification.Kind.ASKED if question else Notification.Kind.SHARED
+        notify(_receivers(grant), kind, study=study, by=by)
     return grant
 
 
@@ -107,8 +130,10 @@ def set_research_permission(study: Study, *, by: User, allowed: bool) -> None:
         locked = Study.objects.select_for_update().get(pk=study.pk)
         if allowed and locked.research_consent in AGAINST_RESEARCH:
             raise SharingError(
-                "The patient’s record says no to research, so this study cannot be released. If "
-                "that has changed, correct the research consent in the study’s record first."
+                _(
+                    "The patient’s record says no to research, so this study cannot be released. "
+                    "If that has changed, correct the research consent in the study’s record first."
+                )
             )
         if (
             Study.objects.filter(pk=study.pk)

@@ -7,6 +7,7 @@ from django.urls import path
 from studies.views import (
     comparing,
     deidentification,
+    discussion,
     ending,
     lookup,
     notifications,
@@ -72,6 +73,14 @@ urlpatterns = [
     path("erasures/<public_id:public_id>/", ending.show, name="erasure"),
     path("erasures/<public_id:public_id>/confirm/", ending.confirm, name="erasure_confirm"),
     path("erasures/<public_id:public_id>/withdraw/", ending.withdraw, name="erasure_withdraw"),
+    path("studies/<public_id:public_id>/comments/", discussion.comment, name="comments"),
+    path("comments/<public_id:public_id>/change/", discussion.change, name="comment_change"),
+    path(
+        "comments/<public_id:public_id>/take-back/",
+        discussion.take_back,
+        name="comment_take_back",
+    ),
+    path("questions/<public_id:public_id>/", discussion.question, name="question"),
     path("notifications/", notifications.index, name="notifications"),
     path("notifications/read/", notifications.read, name="notifications_read"),
     path("look-up/", lookup.find, name="lookup"),

@@ -103,7 +103,34 @@ function told() {
   readout();
 }
 
+/** The address at which a comment is pinned to what is looked at. */
+function pin() {
+  const link = by('ws-comment');
+  if (!link || !active) return;
+  const asked = new URLSearchParams({ folder: folderOf(active), frame: active.frame });
+  if (active.probe) {
+    asked.set('row', Math.max(0, Math.round(active.probe[0])));
+    asked.set('column', Math.max(0, Math.round(active.probe[1])));
+  }
+  if (explained && active.series.segments[explained]) asked.set('segment', explained);
+  link.href = `${link.dataset.address}&${asked}`;
+}
+
+/** What the address of the page asks for: a place that somebody commented on. */
+function goToPlace() {
+  const asked = new URLSearchParams(window.location.search);
+  const panel = panels.find((one) => folderOf(one) === asked.get('folder'));
+  if (!panel?.film) return;
+  choose(panel);
+  if (asked.has('frame')) goTo(Number(asked.get('frame')));
+  if (asked.has('row') && asked.has('column')) panel.probe = [Number(asked.get('row')), Number(asked.get('column'))];
+  if (asked.has('segment')) explain(panel, Number(asked.get('segment')));
+  told();
+  redraw();
+}
+
 function readout() {
+  pin();
   const place = by('ws-probe');
   const index = active?.probe ? active.indexOf(active.probe) : -1;
   if (index < 0) { place.textContent = ''; place.dataset.index = ''; return; }
@@ -622,6 +649,7 @@ async function begin() {
     if (panel === active) choose(panel);
     redraw(false);
   }
+  goToPlace();
   root.dataset.ready = 'true';
 }
 

@@ -108,6 +108,13 @@ def submit(request: HttpRequest, public_id: str) -> HttpResponse:
     asked = request.POST.get("protocol")
     choice = protocols.wanted(study) if asked is None else _choice(request, study, asked)
     _start(request, study, choice)
+    return _back(request, study)
+
+
+def _back(request: HttpRequest, study: Study) -> HttpResponse:
+    """To the list, if its button was pressed; else to the study."""
+    if request.POST.get("from") == "list":
+        return redirect("home")
     return redirect("study", study.public_id)
 
 
@@ -189,4 +196,4 @@ def cancel(request: HttpRequest, public_id: str) -> HttpResponse:
     if run is None:
         raise Http404
     runs.cancel(run, by=person(request))
-    return redirect("study", run.study.public_id)
+    return _back(request, run.study)

@@ -13,10 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts import audit
 from accounts.models import User
 from accounts.person import person
+from processing import needs, waiting
 from processing.models import Run
+from processing.worklist import WorklistForm
 from studies import access, identity
 from studies.forms import PatientNumberForm
-from studies.models import Result, Series, Study, Upload
+from studies.models import Report, Result, Series, Study, Upload
 
 PAGE = 25
 #: Of one patient nobody has more.
@@ -33,19 +35,27 @@ def home(request: HttpRequest) -> HttpResponse:
         if user.can("research"):
             return redirect("research")
         return redirect("admin:index")
-    page = Paginator(_studies(user), PAGE).get_page(request.GET.get("page"))
-    seen = {"page": page.number, "studies": len(page)}
+    chosen = WorklistForm(request.GET)
+    found = chosen.among(_studies(user), user)
+    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    seen: dict[str, str | int] = {
+        "page": page.number,
+        "studies": len(page),
+        "filters": chosen.names,
+    }
     if request.headers.get("HX-Request"):  # the list asks for itself while work is under way
         audit.record_once(user, "study.list", **seen)
     else:
         audit.record(user, "study.list", **seen)
-    own = user.trust.pk if user.trust else None
     return render(
         request,
         "studies/home.html",
         {
             "page": page,
-            "studies": [_row(study, own) for study in page],
+            "studies": _rows(list(page), user),
+            "needs": needs.of(user),
+            "filter": chosen,
+            "query": chosen.query,
             "uploads": Upload.objects.filter(user=user, state__in=Upload.OPEN),
             "may_upload": user.can("upload"),
             "may_find": user.trust is not None,
@@ -66,7 +76,7 @@ def find(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "studies/found.html", {"find": form}, status=422)
     found = _with_runs(identity.with_number(user, form.cleaned_data["number"]))
-    rows = [_row(study, user.trust.pk) for study in found[:_MOST_FOUND]]
+    rows = _rows(list(found[:_MOST_FOUND]), user)
     return render(request, "studies/found.html", {"find": form, "studies": rows})
 
 
@@ -77,7 +87,11 @@ def _studies(user: User) -> QuerySet[Study]:
 def _with_runs(studies: QuerySet[Study]) -> QuerySet[Study]:
     return (
         studies.select_related("trust")
-        .annotate(has_result=Exists(Result.objects.filter(study=OuterRef("pk"))))
+        .annotate(
+            has_result=Exists(Result.objects.filter(study=OuterRef("pk"))),
+            is_signed=Exists(Report.objects.filter(study=OuterRef("pk"), signed_at__isnull=False)),
+            has_draft=Exists(Report.objects.filter(study=OuterRef("pk"), signed_at=None)),
+        )
         .prefetch_related(
             Prefetch("runs", queryset=Run.objects.order_by("-created_at")),
             Prefetch("series", queryset=Series.objects.filter(role=Series.Role.PERFUSION)),
@@ -86,8 +100,21 @@ def _with_runs(studies: QuerySet[Study]) -> QuerySet[Study]:
     )
 
 
-def _row(study: Study, own_trust: int | None) -> dict[str, object]:
+def _rows(studies: list[Study], user: User) -> list[dict[str, object]]:
+    """Rows of the list; what the person may do with each is asked once for all."""
+    own = user.trust.pk if user.trust else None
+    shares = access.live_shares(user).filter(study__in=studies, may_run=True)
+    runnable = set(shares.values_list("study", flat=True))
+    open_runs = [run for study in studies for run in list(study.runs.all())[:1] if run.is_open]
+    waits = waiting.told(open_runs) if open_runs else {}
+    return [_row(study, own, runnable, waits) for study in studies]
+
+
+def _row(
+    study: Study, own_trust: int | None, runnable: set[int], waits: dict[int, waiting.Wait]
+) -> dict[str, object]:
     runs = study.runs.all()
+    owned = study.trust_id == own_trust
     return {
         "public_id": study.public_id,
         "reference": study.reference,
@@ -96,8 +123,13 @@ def _row(study: Study, own_trust: int | None) -> dict[str, object]:
         "created_at": study.created_at,
         "series_summary": _summary(list(study.series.all())),
         "run": runs[0] if runs else None,
+        "wait": waits.get(runs[0].pk) if runs else None,
+        "may_run": owned or study.pk in runnable,
+        "may_cancel": owned,
+        "is_signed": study.is_signed,  # type: ignore[attr-defined]
+        "has_draft": study.has_draft and owned,  # type: ignore[attr-defined]
         "has_result": study.has_result,  # type: ignore[attr-defined]  # annotated by _studies
-        "shared": study.trust_id != own_trust,
+        "shared": not owned,
     }
 
 

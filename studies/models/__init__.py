@@ -1,5 +1,6 @@
 """What we hold: studies and their files, uploads, results, reports on them, and shares."""
 
+from studies.models.discussion import Answer, Comment
 from studies.models.edits import ContourEdit
 from studies.models.erasures import Erasure, Retention
 from studies.models.files import StoredFile
@@ -14,7 +15,9 @@ from studies.models.studies import Series, Study
 from studies.models.uploads import Upload, UploadItem, UploadPart
 
 __all__ = [
+    "Answer",
     "Cohort",
+    "Comment",
     "ContourEdit",
     "Erasure",
     "LookupGuard",

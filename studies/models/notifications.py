@@ -20,6 +20,9 @@ class Notification(models.Model):
         UNSHARED = "unshared", _("A study is no longer shared with you")
         FINISHED = "finished", _("An analysis has finished")
         FAILED = "failed", _("An analysis has failed")
+        ASKED = "asked", _("A question about a study waits for your answer")
+        ANSWERED = "answered", _("Your question about a study was answered")
+        MENTIONED = "mentioned", _("A comment calls you by name")
         PROJECT_ASKS = "asks", _("A research project asks for your trust’s data")
         PROJECT_ANSWER = "answer", _("A trust has answered your research project")
 

@@ -28,6 +28,9 @@ class Share(models.Model):
     may_comment = models.BooleanField(default=False)
     may_run = models.BooleanField(default=False)
     reason = models.CharField(max_length=300)
+    #: What the other side is asked, and until when; "" asks nothing.
+    question = models.TextField(blank=True)
+    due_on = models.DateField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

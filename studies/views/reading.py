@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_safe
 
 from accounts import audit
+from accounts.models import User
 from accounts.person import person
 from studies import (
     access,
@@ -25,6 +26,7 @@ from studies import (
     media,
     numbers,
     openings,
+    questions,
     reporting,
 )
 from studies import record as record_of
@@ -33,6 +35,7 @@ from studies.models import Result, Series, Share, StoredFile, Study
 from studies.models.studies import Level, State
 from studies.pace import DOUBTS_OF_TIME, pace
 from studies.segments import AHA_NAMES
+from studies.views.discussion import told
 
 #: Shown elsewhere on the page than in the list of files.
 _APART = frozenset({StoredFile.Kind.POSTER, StoredFile.Kind.OBJECTS, StoredFile.Kind.FRAMES})
@@ -66,9 +69,25 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     }
     if owner:
         context |= _patient(request, study)
+    context |= told(study, person(request)) | {"questions": _questions(person(request), study)}
     if result is not None:
         context |= result_context(result)
     return render(request, "studies/study.html", context)
+
+
+def _questions(user: User, study: Study) -> list[Share]:
+    """Questions about the study: all for the owning trust, for a guest those that came to him."""
+    owner = access.is_owner(user, study)
+    mine = set(access.live_shares(user).filter(study=study).values_list("pk", flat=True))
+    found = [share for share in questions.asked_in(study) if owner or share.pk in mine]
+    for share in found:
+        answer = getattr(share, "answer", None)
+        share.answer_told = answer  # type: ignore[attr-defined]  # for the page
+        share.answer_segments = (  # type: ignore[attr-defined]
+            questions.segments_in_words(answer) if answer else []
+        )
+        share.may_answer = share.pk in mine  # type: ignore[attr-defined]
+    return found
 
 
 def result_asked_for(results: list[Result], number: str | None) -> Result | None:

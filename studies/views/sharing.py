@@ -34,7 +34,10 @@ def share(request: HttpRequest, public_id: str) -> HttpResponse:
                 reason=data["reason"],
                 days=data["days"],
                 may_download=data["may_download"],
+                may_comment=data["may_comment"],
                 may_run=data["may_run"],
+                question=data["question"],
+                due_on=data["due_on"],
             )
         except sharing.SharingError as error:
             form.add_error(None, str(error))

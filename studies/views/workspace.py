@@ -49,6 +49,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     ]
     may_run = access.may(user, "run", study)
     context = {
+        "may_comment": access.may(user, "comment", study),
         "study": study, "result": result, "results": results, "may_run": may_run,
         "series": series,
         "scale_steps": [colour for colour, _low in bullseye.legend(colours.MBF_HIGH, 24)],

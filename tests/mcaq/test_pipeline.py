@@ -514,7 +514,7 @@ def test_the_model_curve_runs_through_the_curve_of_each_segment(alone):
 
 def test_the_input_function_is_measured_where_a_person_says(stress, alone):
     """In the blood it hardly changes; in the wall it is another curve, and so another flow."""
-    series, truth = stress
+    series, _truth = stress
     middle = alone.endocardium.mean(axis=0)
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     small = middle + 2.5 * np.column_stack([np.sin(angle), np.cos(angle)])

@@ -21,7 +21,7 @@ from django.utils import timezone
 from accounts.models import AuditEvent, Consent, Membership, User
 from accounts.roles import Role
 from processing import runs
-from studies import erasure, identity, sharing
+from studies import comments, erasure, identity, sharing
 from studies.models import Share, StoredFile, Study
 from tests.people import make_administrator, make_result, make_study, make_trust, make_user
 from tests.site.world import EMPTY_ZIP, flow_map, store
@@ -40,9 +40,9 @@ PEOPLE: dict[str, frozenset[str] | None] = {
     "without consent": None,
     "without second factor": None,
     "sender": OWNER,
-    "colleague": OWNER,
+    "colleague": OWNER | {"own comment"},
     "viewer": frozenset({"see"}),
-    "grantee": frozenset({"see", "download"}),
+    "grantee": frozenset({"see", "download", "answer"}),
     "grantee by trust": frozenset({"see", "download"}),
     "runner": frozenset({"see", "run"}),
     "commenter": frozenset({"see", "comment"}),
@@ -95,6 +95,23 @@ TABLE = [
     row(
         f"{_STUDY}compare/<slug:folder>.png",
         "/studies/{study}/compare/stress_mid.png?first=1&second=2", get=("see", 200),
+    ),
+    row(
+        f"{_STUDY}comments/", get=("see", 200), post=("comment", 302),
+        data={"text": "Look at the septum."},
+    ),
+    row(
+        "comments/<public_id:public_id>/change/", "/comments/{comment}/change/",
+        get=("own comment", 200), post=("own comment", 302), data={"text": "Look again."},
+    ),
+    row(
+        "comments/<public_id:public_id>/take-back/", "/comments/{comment}/take-back/",
+        post=("own comment", 302),
+    ),
+    row(
+        "questions/<public_id:public_id>/", "/questions/{share}/",
+        get=("answer", 200), post=("answer", 302),
+        data={"quality": "good", "finding": "no_defect"},
     ),
     row(f"{_STUDY}workspace/", get=("see", 200)),
     row(
@@ -226,6 +243,7 @@ def _study(state: str, people: dict[str, User]) -> dict[str, str]:
     grants = {
         who: sharing.share(
             study, by=owner, reason="opinion", **verbs,
+            question="Is it a defect?" if who == "grantee" else "",
             **({"to_trust": people[who].trust} if who == "grantee by trust"
                else {"to_user": people[who]}),
         )
@@ -244,6 +262,9 @@ def _study(state: str, people: dict[str, User]) -> dict[str, str]:
         "curves": store(study, "curves.json", "application/json", b"{}", result=result).public_id,
         "data": store(study, "aif.csv", "text/csv", result=result).public_id,
         "erasure": ABSENT,
+        "comment": comments.write(
+            study, by=people["colleague"], text="Look here.", place={}
+        ).public_id,
     }
     identity.record(study, [{"patient": {"number": "INV 1"}, "study": {"uid": "1.2"}, "uids": {}}])
     if result is not None:

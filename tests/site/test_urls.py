@@ -161,6 +161,30 @@ SITE: dict[str, list[Use]] = {
             "/studies/{study}/dicom-for-archive.zip", OWNERS, verb="objects.download_identified"
         ),
     ],
+    "studies/<public_id:public_id>/comments/": [
+        Use("/studies/{study}/comments/", SEERS, verb="comment.list"),
+        post(
+            "/studies/{study}/comments/", OWNERS, ok=302, verb="comment.write",
+            data=lambda: {"text": "Look at the septum."},
+        ),
+    ],
+    "comments/<public_id:public_id>/change/": [
+        Use("/comments/{comment}/change/", SENDER, verb="comment.list"),
+        post(
+            "/comments/{comment}/change/", SENDER, ok=302, verb="comment.change",
+            data=lambda: {"text": "Look again."},
+        ),
+    ],
+    "comments/<public_id:public_id>/take-back/": [
+        post("/comments/{comment}/take-back/", SENDER, ok=302, verb="comment.take_back"),
+    ],
+    "questions/<public_id:public_id>/": [
+        Use("/questions/{share}/", frozenset({"grantee"}), verb="question.view"),
+        post(
+            "/questions/{share}/", frozenset({"grantee"}), ok=302, verb="question.answer",
+            data=lambda: {"quality": "good", "finding": "no_defect"},
+        ),
+    ],
     "studies/<public_id:public_id>/workspace/": [
         Use("/studies/{study}/workspace/", SEERS, verb="study.workspace"),
     ],
@@ -748,7 +772,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == [], "\n".join(map(str, wrong))
-    assert asked == 70 * len(APPROVED)
+    assert asked == 77 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

@@ -16,7 +16,7 @@ from accounts import tokens
 from accounts.models import Trust, User
 from accounts.roles import Role
 from processing import protocols, runs
-from studies import erasure, identity, reporting, sharing, uploads
+from studies import comments, erasure, identity, reporting, sharing, uploads
 from studies.models import Retention, Share, StoredFile, Study
 from tests.people import (
     make_administrator,
@@ -79,6 +79,7 @@ def make_world() -> World:
         who: sharing.share(
             study, by=people["sender"], reason="opinion", may_download=who != "viewer",
             **_to(people[who], by_trust=who == "grantee by trust"),
+            question="Is it a defect?" if who == "grantee" else "",
         )
         for who in ("grantee", "viewer", "grantee by trust", "expired", "revoked")
     }  # fmt: skip
@@ -93,7 +94,9 @@ def make_world() -> World:
     other, foreign = _objects(elsewhere, owner)
     receiver = make_user(make_trust())
     foreign["key"] = _key(owner)
-    foreign["share"] = sharing.share(other, by=owner, to_user=receiver, reason="x").public_id
+    foreign["share"] = sharing.share(
+        other, by=owner, to_user=receiver, reason="x", question="?"
+    ).public_id
     giving = make_trust(research_allowed=True)
     make_released(giving, 5)
     own |= _project(people["researcher"], giving, trust)
@@ -148,6 +151,7 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "upload": upload.public_id,
         "sending": sending.public_id,
         "part": part.public_id,
+        "comment": comments.write(study, by=owner, text="Look here.", place={}).public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "aif.csv", "text/csv", result=result).public_id,
         "curves": store(study, "curves.json", "application/json", b"{}", result=result).public_id,

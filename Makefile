@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-reset dev test check bench lock pictures clean
+.PHONY: help setup setup-site demo demo-reset dev test check bench lock pictures clean
 
 SETUP = python=$$(sh scripts/python.sh "$(PYTHON)" $@) && "$$python" -m scripts.setup $(if $(PYTHON),--chosen)
 RUN = .venv/bin/python -m
@@ -12,6 +12,9 @@ help:  ## Show this list
 
 setup:  ## Make the Python environment with all packages and build the front end
 	@$(SETUP) dev
+
+setup-site:  ## Make what a site on a server needs, without the demo's database
+	@$(SETUP) base
 
 demo:  ## Start the site with people and an analysed study; Ctrl-C stops it
 	@$(SETUP) --more 5 demo && exec $(RUN) scripts.demo --after 3 $(ARGS)

@@ -29,7 +29,16 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, registration
-from accounts.models import Appointment, AuditEvent, Interest, Membership, Policy, Trust, User
+from accounts.models import (
+    Appointment,
+    AuditEvent,
+    Feedback,
+    Interest,
+    Membership,
+    Policy,
+    Trust,
+    User,
+)
 from accounts.person import person
 from accounts.roles import APPOINTED, REQUESTABLE, Role
 from corecmr.spreadsheet import csv_lines
@@ -376,6 +385,16 @@ class InterestAdmin(ReadOnlyAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Answered ones are deleted: nothing else is done with them."""
+        return person(request).can("administer")
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(ReadOnlyAdmin):
+    list_display = ("at", "by", "text")
+    list_select_related = ("by",)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What has been dealt with is deleted."""
         return person(request).can("administer")
 
 

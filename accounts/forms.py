@@ -146,6 +146,9 @@ class ProfileForm(forms.Form):
     mail_when_waiting = forms.BooleanField(
         label=_("Email me when somebody waits for approval"), required=False
     )
+    mail_digest = forms.BooleanField(
+        label=_("Email me once a day what is new, if anything is"), required=False
+    )
 
     def __init__(self, data: Any = None, *, user: User) -> None:
         self.user = user
@@ -206,6 +209,17 @@ class InterestForm(forms.Form):
         label=_("Trust or organisation"),
         max_length=120,
         widget=forms.TextInput({"autocomplete": "organization"}),
+    )
+
+
+class FeedbackForm(forms.Form):
+    """From somebody who is signed in, to the administrators of the site."""
+
+    text = forms.CharField(
+        label=_("Your message"),
+        max_length=4000,
+        widget=forms.Textarea(attrs={"rows": 6}),
+        error_messages={"required": _("Your message: it is empty. Write it, or leave this page.")},
     )
 
 

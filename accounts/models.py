@@ -139,6 +139,9 @@ class User(AbstractBaseUser):
         _("Email me when somebody waits for approval"), default=True
     )
 
+    mail_digest = models.BooleanField(_("Email me once a day what is new"), default=False)
+    digest_sent_at = models.DateTimeField(null=True, editable=False)
+
     objects = UserManager()
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -345,6 +348,22 @@ class Interest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}, {self.organisation}"
+
+
+class Feedback(models.Model):
+    """What somebody wants the site's administrators to know. Once dealt with it is deleted."""
+
+    by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+", verbose_name=_("by"))
+    text = models.TextField(_("message"))
+    at = models.DateTimeField(_("when"), default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+        verbose_name = _("feedback")
+        verbose_name_plural = _("feedback")
+
+    def __str__(self) -> str:
+        return self.text[:60]
 
 
 class AuditEvent(models.Model):

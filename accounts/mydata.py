@@ -12,8 +12,8 @@ from accounts.models import AuditEvent, User
 
 _FIELDS = (
     "public_id", "email", "name", "status", "professional_number", "telephone", "time_zone",
-    "in_directory", "shows_email", "shows_telephone", "mail_when_waiting", "requested_role",
-    "decision_reason",
+    "in_directory", "shows_email", "shows_telephone", "mail_when_waiting", "mail_digest",
+    "requested_role", "decision_reason",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("consent/", entry.consent, name="consent"),
     path("invited/<str:token>/", entry.invited, name="invited"),
     path("interest/", entry.interest, name="interest"),
+    path("feedback/", settings.feedback, name="feedback"),
     path("profile/", settings.profile, name="profile"),
     path("my-data.json", settings.my_data, name="my_data"),
     path("close/", settings.close_account, name="close_account"),

@@ -25,8 +25,10 @@ class CoreAdminSite(admin.AdminSite):
     def index(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
         """What waits for a decision stands first."""
         from accounts.admin import waiting
+        from accounts.person import person
 
-        return super().index(request, {**(extra_context or {}), **waiting(request)})
+        told = {**waiting(request), "may_overview": person(request).can("administer")}
+        return super().index(request, {**(extra_context or {}), **told})
 
     def login(self, request: HttpRequest, extra_context: object = None) -> HttpResponse:
         """One sign-in for the whole site, so that its limits and checks hold here too."""

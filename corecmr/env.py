@@ -49,3 +49,11 @@ def words(name: str, default: list[str] | None = None) -> list[str]:
     if not raw:
         return list(default or [])
     return [word.strip() for word in raw.split(",") if word.strip()]
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of several words."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} is {value!r}; it must be one of {', '.join(allowed)}.")
+    return value

@@ -19,6 +19,7 @@ JOBS: dict[str, str] = {
     "run": "processing.tasks.execute_run",
     "erase": "studies.tasks.erase_files",
     "ping": "processing.tasks.ping",
+    "truth": "processing.truth.measure",
 }
 
 

@@ -12,6 +12,7 @@ from django.views.generic import TemplateView
 from drf_spectacular.views import SpectacularAPIView
 
 from corecmr import api_docs
+from processing.views import watching
 
 
 def page(template: str) -> Callable[..., HttpResponseBase]:
@@ -28,7 +29,21 @@ urlpatterns = [
     path("accounts/", include("allauth.account.urls")),
     path("accounts/2fa/", include("allauth.mfa.urls")),
     path("accounts/", include("accounts.urls")),
+    path("admin/overview/", watching.overview_page, name="overview"),
     path("admin/", admin.site.urls),
+    path("health/live/", watching.live, name="health_live"),
+    path("health/ready/", watching.ready, name="health_ready"),
+    path("health/deep/", watching.deep, name="health_deep"),
+    path("metrics", watching.figures, name="metrics"),
+    path(
+        "app.webmanifest",
+        login_not_required(
+            TemplateView.as_view(
+                template_name="pages/app.webmanifest", content_type="application/manifest+json"
+            )
+        ),
+        name="web_app",
+    ),
     path("intended-use/", page("pages/intended_use.html"), name="intended_use"),
     path("cookies/", page("pages/cookies.html"), name="cookies"),
     path("accessibility/", page("pages/accessibility.html"), name="accessibility"),

@@ -39,6 +39,7 @@ const options = {
     'upload-worker': 'frontend/js/upload/worker.js',
     proof: 'frontend/js/proof.js',
     study: 'frontend/js/study.js',
+    curves: 'frontend/js/curves.js',
     workspace: 'frontend/js/workspace.js',
     site: 'frontend/css/site.css',
     admin: 'frontend/css/admin.css',

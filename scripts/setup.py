@@ -1,6 +1,6 @@
 """Make what the commands need: Python environment, packages, front end. Quick when all is there.
 
-    python3 -m scripts.setup demo|dev [--chosen] [--more N]
+    python3 -m scripts.setup base|demo|dev [--chosen] [--more N]
 
 Runs on the machine's Python with its standard library only.
 """
@@ -18,9 +18,9 @@ STEPS = 3
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Set up for the site (demo) or for tests and checks too (dev)."""
+    """Set up for a site (base), the demo with its own database, or tests and checks too (dev)."""
     parser = argparse.ArgumentParser(prog="python3 -m scripts.setup")
-    parser.add_argument("packages", choices=["demo", "dev"])
+    parser.add_argument("packages", choices=["base", "demo", "dev"])
     parser.add_argument("--chosen", action="store_true", help="the person has named this Python")
     parser.add_argument("--more", type=int, default=0, help="steps of the command that follows")
     options = parser.parse_args(arguments)

@@ -14,7 +14,7 @@ from zipstream import ZIP_STORED, ZipStream
 
 from accounts import audit
 from accounts.models import User
-from studies import access, corrections
+from studies import access, corrections, offline
 from studies.dicom.write.relink import Original, relinked
 from studies.identity import Identity
 from studies.intended_use import INTENDED_USE
@@ -28,7 +28,8 @@ def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpRes
     access.require(to, "download", study)
     files = list(study.files.filter(result=None))
     if result is not None:
-        files += list(result.files.all())
+        # What the workspace draws is made of the arrays that are in it anyway.
+        files += list(result.files.exclude(kind=StoredFile.Kind.FRAMES))
     audit.record(to, "study.download", study, files=len(files))
     root = f"corecmr-{study.reference}"
     # Stored, not deflated: films and pictures are compressed already, and it costs a reader time.
@@ -43,6 +44,13 @@ def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpRes
         archive.add(told, f"{root}/{corrections.EXPORTED_AS}")
         digest = hashlib.sha256(told).hexdigest()
         lines.append({"path": corrections.EXPORTED_AS, "size": len(told), "sha256": digest})
+    made = {offline.INDEX: offline.index_html(study, result, files)}
+    if result is not None:
+        made[offline.SEGMENTS] = "".join(offline.segments_csv(result)).encode()
+    for name, data in made.items():
+        archive.add(data, f"{root}/{name}")
+        digest = hashlib.sha256(data).hexdigest()
+        lines.append({"path": name, "size": len(data), "sha256": digest})
     manifest = {
         "intended_use": INTENDED_USE,
         "reference": study.reference,

@@ -7,9 +7,12 @@ often it is broken off. What stays is the certificate and the record, which hold
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.core.files.storage import storages
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
@@ -37,7 +40,7 @@ class ErasureError(Exception):
 def request(study: Study, *, by: User, reason: str) -> Erasure:
     """Ask for the erasure of a study of one's own trust. Asking twice is one request."""
     access.require(by, "manage", study)
-    if reason not in Erasure.Reason.values or reason == Erasure.Reason.RETENTION:
+    if reason not in Erasure.Reason.values or reason in Erasure.BY_THE_SITE:
         raise ErasureError(_("Choose why the study is to be erased."))
     try:
         with transaction.atomic():
@@ -211,6 +214,7 @@ def finish(pk: int) -> None:
         return
     for name, key in erasure.pending:
         storages[name].delete(key)
+    _note(erasure)
     with transaction.atomic():
         locked = Erasure.objects.select_for_update().filter(pk=pk, finished_at=None).first()
         if locked is None:
@@ -219,6 +223,40 @@ def finish(pk: int) -> None:
         locked.pending, locked.finished_at = [], timezone.now()
         locked.save(update_fields=["counts", "pending", "finished_at"])
         audit.record(None, "erasure.finish", locked, files=locked.counts["files"])
+
+
+def _note(erasure: Erasure) -> None:
+    """A line outside of the database, so that a restored backup can be told to forget again.
+
+    Broken off and done again it is there twice, which is as good as once.
+    """
+    line = {"study": erasure.study_public_id, "at": timezone.now().isoformat(timespec="seconds")}
+    path = settings.ERASURE_LEDGER
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as ledger:
+        ledger.write(json.dumps(line) + "\n")
+        ledger.flush()
+        os.fsync(ledger.fileno())
+
+
+def replay(public_ids: Iterable[str]) -> int:
+    """After a restore: erase what was erased after the backup was made. Says how many studies."""
+    count = 0
+    for study in Study.objects.filter(public_id__in=set(public_ids)):
+        with transaction.atomic():
+            locked = Study.objects.select_for_update().get(pk=study.pk)
+            Erasure.objects.filter(study=locked, withdrawn_at=None, confirmed_at=None).update(
+                withdrawn_at=timezone.now()
+            )
+            erasure = Erasure(
+                trust_id=locked.trust_id, study_public_id=locked.public_id,
+                reference=locked.reference, reason=Erasure.Reason.RESTORED,
+            )  # fmt: skip
+            _erase(erasure, locked)
+            audit.record(None, "erasure.replay", erasure, study=erasure.study_public_id)
+        finish(erasure.pk)
+        count += 1
+    return count
 
 
 def reap() -> int:

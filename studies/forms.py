@@ -226,7 +226,7 @@ class AnswerForm(forms.Form):
         label=_("Quality of the images"), choices=Answer.Quality.choices, widget=forms.RadioSelect
     )
     finding = forms.ChoiceField(
-        label=_("Your answer"), choices=Answer.Finding.choices, widget=forms.RadioSelect
+        label=_("What you see"), choices=Answer.Finding.choices, widget=forms.RadioSelect
     )
     segments = forms.TypedMultipleChoiceField(
         label=_("Segments that it concerns"),
@@ -358,7 +358,7 @@ class LookupForm(forms.Form):
 class ErasureForm(forms.Form):
     reason = forms.ChoiceField(
         label=_("Why it is to be erased"),
-        choices=[one for one in Erasure.Reason.choices if one[0] != Erasure.Reason.RETENTION],
+        choices=[one for one in Erasure.Reason.choices if one[0] not in Erasure.BY_THE_SITE],
         widget=forms.RadioSelect,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from typing import IO
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -28,6 +29,8 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
         raise Http404
     inline = stored.content_type in _INLINE and "download" not in request.GET
     access.require(person(request), "see" if inline else "download", stored.study)
+    if request.GET.get("as") == "jpeg" and stored.content_type == "image/png":
+        return _as_jpeg(request, stored)
     etag = quote_etag(stored.sha256)
     if request.headers.get("If-None-Match") == etag:
         # No byte goes out, but the person looks at the copy that the browser kept.
@@ -52,6 +55,24 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     if part is not None:
         response["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{stored.size}"
     return _headers(response, stored, etag, inline)
+
+
+def _as_jpeg(request: HttpRequest, stored: StoredFile) -> HttpResponse:
+    """A picture for programs and slides that take no PNG; always a download."""
+    from PIL import Image  # only here: the site's processes need it for nothing else
+
+    access.require(person(request), "download", stored.study)
+    _record(person(request), _verb(inline=False), stored, range(stored.size))
+    with stored.file.open("rb") as handle, Image.open(handle) as picture:
+        made = BytesIO()
+        picture.convert("RGB").save(made, "JPEG", quality=92)
+    response = HttpResponse(made.getvalue())
+    etag = quote_etag(f"{stored.sha256}-jpeg")
+    response = _headers(response, stored, etag, inline=False)
+    response["Content-Type"] = "image/jpeg"
+    response["Content-Disposition"] = response["Content-Disposition"].replace(".png", ".jpg")
+    response["Accept-Ranges"] = "none"
+    return response
 
 
 def _verb(inline: bool) -> str:

@@ -40,6 +40,7 @@ urlpatterns = [
     ),
     path("studies/<public_id:public_id>/", reading.show, name="study"),
     path("studies/<public_id:public_id>/everything.zip", reading.download, name="study_zip"),
+    path("studies/<public_id:public_id>/segments.csv", reading.segments, name="study_segments"),
     path("studies/<public_id:public_id>/dicom.zip", reading.objects, name="study_objects"),
     path(
         "studies/<public_id:public_id>/dicom-for-archive.zip",

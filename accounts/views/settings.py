@@ -15,7 +15,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from accounts import audit, mydata, registration, sessions, tokens
 from accounts.adapter import AccountAdapter
-from accounts.forms import ApiKeyForm, CloseAccountForm, ProfileForm
+from accounts.forms import ApiKeyForm, CloseAccountForm, FeedbackForm, ProfileForm
+from accounts.models import Feedback
 from accounts.person import person
 from corecmr.errors import wants_json
 
@@ -134,3 +135,18 @@ def session(request: HttpRequest) -> HttpResponseBase:
         return JsonResponse({"left": 0, "extendable": False})
     left = sessions.left(request.session)
     return JsonResponse({"left": int(left.seconds), "extendable": left.extendable})
+
+
+@require_http_methods(["GET", "POST"])
+def feedback(request: HttpRequest) -> HttpResponse:
+    """A message to the administrators of the site."""
+    form = FeedbackForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        user = person(request)
+        Feedback.objects.create(by=user, text=form.cleaned_data["text"])
+        audit.record(user, "feedback.send")
+        messages.success(request, _("Thank you. The administrators will read it."))
+        return redirect("feedback")
+    return render(
+        request, "accounts/feedback.html", {"form": form}, status=400 if form.errors else 200
+    )

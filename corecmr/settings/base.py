@@ -230,6 +230,18 @@ RUN_MEMORY_BYTES = env.number("CORECMR_RUN_MEMORY_MB", 8192, low=512) * 1024**2
 INTAKE_WALL_SECONDS = env.number("CORECMR_INTAKE_WALL_SECONDS", 900, low=10)
 INTAKE_MEMORY_BYTES = env.number("CORECMR_INTAKE_MEMORY_MB", 3072, low=512) * 1024**2
 DEFAULT_ENGINE = "mcaq"
+#: So often a worker measures a phantom whose flow is known; 0 switches it off.
+TRUTH_TEST_HOURS = env.number("CORECMR_TRUTH_TEST_HOURS", 24, low=0, high=24 * 31)
+
+# --- watching ---------------------------------------------------------------------------------
+#: What monitoring sends as "Authorization: Bearer …" to /health/deep/ and /metrics.
+WATCH_TOKEN = env.text("CORECMR_WATCH_TOKEN", "")
+#: host or host:port whose certificate /health/deep/ looks at.
+WATCH_CERTIFICATE_OF = env.text("CORECMR_WATCH_CERTIFICATE_OF", "")
+#: Public keys (age1…) that backups are encrypted for.
+BACKUP_RECIPIENTS = env.words("CORECMR_BACKUP_RECIPIENTS")
+#: What was erased, outside of the database: a restored backup is told to forget it again.
+ERASURE_LEDGER = Path(env.text("CORECMR_ERASURE_LEDGER", str(VAR_DIR / "erasures.jsonl")))
 _TIMEOUT = RUN_WALL_SECONDS + 300
 Q_CLUSTER: dict[str, Any] = {
     "name": "corecmr",
@@ -307,16 +319,20 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 # --- mail and logs ----------------------------------------------------------------------------
 DEFAULT_FROM_EMAIL = env.text("CORECMR_FROM_EMAIL", "CoreCMR <no-reply@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+LOG_FORMAT = env.choice("CORECMR_LOG_FORMAT", "line", ("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "corecmr.logs.RequestIdFilter"}},
-    "formatters": {"line": {"()": "corecmr.logs.LineFormatter"}},
+    "formatters": {
+        "line": {"()": "corecmr.logs.LineFormatter"},
+        "json": {"()": "corecmr.logs.JsonFormatter"},
+    },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["request_id"],
-            "formatter": "line",
+            "formatter": LOG_FORMAT,
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},

@@ -92,6 +92,21 @@ if (bar && lead) {
   by('cine-back').addEventListener('click', () => step(-1));
   by('cine-on').addEventListener('click', () => step(1));
   by('cine-position').addEventListener('input', ({ target }) => { pause(); goTo(Number(target.value)); });
+  const film = by('cine-film');
+  if (videos.some((video) => video.dataset.original)) {
+    for (const video of videos) video.dataset.corrected = video.getAttribute('src');
+    film.addEventListener('change', () => {
+      const frame = current();
+      pause();
+      for (const video of videos) {
+        const wanted = film.value === 'original' ? video.dataset.original : video.dataset.corrected;
+        if (!wanted || video.getAttribute('src') === wanted) continue;
+        video.src = wanted;
+        // The same frame of the other film, once it knows how long it is.
+        video.addEventListener('loadedmetadata', () => goTo(frame), { once: true });
+      }
+    });
+  } else film.closest('label').hidden = true;
   by('cine-speed').addEventListener('change', ({ target }) => {
     for (const video of videos) video.playbackRate = Number(target.value);
   });
@@ -104,4 +119,15 @@ if (bar && lead) {
   });
   document.addEventListener('visibilitychange', () => { if (document.hidden) pause(); });
   show();
+}
+
+// Curves are drawn where they are asked for; the program that draws them is loaded then.
+const curves = [...document.querySelectorAll('[data-curves]')];
+if (curves.length) {
+  const { curvesProgram } = document.getElementById('cines').dataset;
+  for (const place of curves) {
+    place.addEventListener('toggle', () => {
+      if (place.open) import(curvesProgram).then((program) => program.show(place));
+    });
+  }
 }

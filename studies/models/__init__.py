@@ -11,6 +11,7 @@ from studies.models.projects import Cohort, Project, ProjectTrust
 from studies.models.reports import Report
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
+from studies.models.site_checks import SiteCheck
 from studies.models.studies import Series, Study
 from studies.models.uploads import Upload, UploadItem, UploadPart
 
@@ -30,6 +31,7 @@ __all__ = [
     "SegmentFlow",
     "Series",
     "Share",
+    "SiteCheck",
     "SourceIdentity",
     "StoredFile",
     "Study",

@@ -23,6 +23,10 @@ class Erasure(models.Model):
         WRONG = "wrong", _("It is the wrong patient or examination")
         OVER = "over", _("It is no longer needed")
         RETENTION = "retention", _("The trust’s retention period is over")
+        RESTORED = "restored", _("It had been erased before a backup was restored")
+
+    #: What no person chooses.
+    BY_THE_SITE = (Reason.RETENTION, Reason.RESTORED)
 
     public_id = PublicIdField()
     trust = models.ForeignKey("accounts.Trust", on_delete=models.PROTECT, related_name="erasures")

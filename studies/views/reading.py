@@ -25,9 +25,11 @@ from studies import (
     identity,
     media,
     numbers,
+    offline,
     openings,
     questions,
     reporting,
+    site_checks,
 )
 from studies import record as record_of
 from studies.forms import SeriesForm
@@ -65,6 +67,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
         "shares": [grant for grant in _shares(study) if grant.is_live] if owner else [],
         "shared_by": None if owner else study.trust,
         "reports": reporting.signed_of(study),
+        "earlier": _same_patient(study) if owner else [],
         "draft": reporting.draft_of(study) if owner else None,
     }
     if owner:
@@ -73,6 +76,24 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     if result is not None:
         context |= result_context(result)
     return render(request, "studies/study.html", context)
+
+
+def _same_patient(study: Study) -> list[tuple[Study, Result | None]]:
+    """The trust's other studies of the same patient, the newest first, each with its result."""
+    if not study.patient_pseudonym:
+        return []
+    others = (
+        Study.objects.filter(trust=study.trust_id, patient_pseudonym=study.patient_pseudonym)
+        .exclude(pk=study.pk)
+        .order_by("-study_date", "-created_at")[:20]
+    )
+    newest = {
+        one.study_id: one
+        for one in Result.objects.filter(study__in=[o.pk for o in others], is_newest=True).defer(
+            "report", "parameters"
+        )
+    }
+    return [(one, newest.get(one.pk)) for one in others]
 
 
 def _questions(user: User, study: Study) -> list[Share]:
@@ -165,6 +186,7 @@ def result_context(result: Result) -> dict[str, Any]:
     series = result.report["series"]
     edited = (result.report.get("parameters") or {}).get("edited")
     return {
+        "site_warning": site_checks.warning(),
         "has_frames": any(stored.kind == StoredFile.Kind.FRAMES for stored in files),
         "edited": edited
         and {
@@ -246,6 +268,8 @@ def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> di
         "time_source": entry["time_source"],
         "quality": entry["quality"],
         "cine": files.get((folder, "cine.mp4")),
+        "original": files.get((folder, "original.mp4")),
+        "curves": files.get((folder, "curves.json")),
         "poster": files.get((folder, "poster.png")),
         "map": files.get((folder, "mbf.png")),
         # Results of earlier versions have none of these.
@@ -410,6 +434,23 @@ def _with_objects(request: HttpRequest, public_id: str, verb: access.Verb) -> Re
     if result is None or not result.files.filter(kind=StoredFile.Kind.OBJECTS).exists():
         raise Http404
     return result
+
+
+@require_GET
+def segments(request: HttpRequest, public_id: str) -> HttpResponseBase:
+    """Flow by segment as CSV, of the newest result or the one that is asked for."""
+    user = person(request)
+    study = access.get_visible_or_404(user, public_id)
+    access.require(user, "download", study)
+    result = result_asked_for(list(study.results.all()), request.GET.get("result"))
+    if result is None:
+        raise Http404
+    audit.record(user, "study.download", study, kind="segments")
+    text = "".join(offline.segments_csv(result))
+    response = HttpResponse(text, content_type="text/csv; charset=utf-8")
+    name = f"corecmr-{study.reference}-segments-{result.number}.csv"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 @require_GET

@@ -89,6 +89,7 @@ _STUDY = "studies/<public_id:public_id>/"
 TABLE = [
     row(_STUDY, get=("see", 200)),
     row(f"{_STUDY}everything.zip", get=("download", 200)),
+    row(f"{_STUDY}segments.csv", get=("download", 200)),
     row(f"{_STUDY}dicom.zip", get=("download", 200)),
     row(f"{_STUDY}dicom-for-archive.zip", get=("manage", 200)),
     row(f"{_STUDY}compare/", get=("see", 200)),
@@ -172,7 +173,7 @@ def expected(who: str, state: str, row: Row, method: str) -> int:
     there = state in ("asked", "erased") if "{erasure}" in row.path else state in STATES[:-2]
     if not there or row.verbs[method] not in verbs:
         return 404
-    if row.route.endswith(("/workspace/", "/drawing/", "/drawn/")) and state in (
+    if row.route.endswith(("/workspace/", "/drawing/", "/drawn/", "/segments.csv")) and state in (
         "new", "running",
     ):  # fmt: skip
         return 404  # there is no result to be opened

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts import registration
-from accounts.models import Appointment, AuditEvent, Interest, Policy, Trust, User
+from accounts.models import Appointment, AuditEvent, Feedback, Interest, Policy, Trust, User
 from accounts.roles import Role
 from processing.models import EngineCard, EngineUse, ProtocolVersion
 from studies.models import Project, Retention, Series
@@ -185,6 +185,10 @@ SITE: dict[str, list[Use]] = {
             data=lambda: {"quality": "good", "finding": "no_defect"},
         ),
     ],
+    "studies/<public_id:public_id>/segments.csv": [
+        Use("/studies/{study}/segments.csv", TAKERS, verb="study.download"),
+    ],
+    "admin/overview/": [Use("/admin/overview/", ADMINISTRATOR, verb="site.overview")],
     "studies/<public_id:public_id>/workspace/": [
         Use("/studies/{study}/workspace/", SEERS, verb="study.workspace"),
     ],
@@ -438,6 +442,16 @@ ACCOUNTS: dict[str, list[Use]] = {
     "accounts/invite/": [Use("/accounts/invite/", APPROVED)],
     "accounts/invited/<str:token>/": [Use("/accounts/invited/forged/", EVERYBODY)],
     "accounts/interest/": [Use("/accounts/interest/", EVERYBODY)],
+    "accounts/feedback/": [
+        Use("/accounts/feedback/", APPROVED),
+        post(
+            "/accounts/feedback/",
+            APPROVED,
+            ok=302,
+            verb="feedback.send",
+            data=lambda: {"text": "The films are small."},
+        ),
+    ],
     # These people have accepted everything, so there is nothing to ask.
     "accounts/consent/": [Use("/accounts/consent/", answers=each(EVERYBODY, 302))],
     "accounts/2fa/": [Use("/accounts/2fa/", APPROVED)],
@@ -530,6 +544,7 @@ ADMIN_MODELS: dict[str, tuple[int, int, int, int]] = {
     "accounts/auditevent": (200, 200, 403, 403),
     "accounts/appointment": (200, 200, 403, 403),
     "accounts/interest": (200, 200, 403, 200),
+    "accounts/feedback": (200, 200, 403, 200),
     # To be looked at only.
     "processing/protocolversion": (200, 200, 403, 403),
     "processing/enginecard": (200, 200, 403, 403),
@@ -604,7 +619,18 @@ API: dict[str, list[Use]] = {
     ],
 }
 
-TABLE = SITE | ACCOUNTS | ADMIN | API
+#: For programs of those who run the site: a token, or an administrator; no page of a person's.
+WATCHING: dict[str, list[Use]] = {
+    "health/live/": [Use("/health/live/", EVERYBODY)],
+    "health/ready/": [Use("/health/ready/", EVERYBODY)],
+    "health/deep/": [
+        Use("/health/deep/", ADMINISTRATOR, ok=503, answers=each(UNAPPROVED | VISITOR, 404)),
+    ],
+    "metrics": [Use("/metrics", ADMINISTRATOR, answers=each(UNAPPROVED | VISITOR, 404))],
+    "app.webmanifest": [Use("/app.webmanifest", EVERYBODY)],
+}
+
+TABLE = SITE | ACCOUNTS | ADMIN | API | WATCHING
 
 
 def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
@@ -625,11 +651,12 @@ def world() -> World:
         sender, by=chief, role=Role.TRUST_ADMINISTRATOR, trust=sender.trust
     )
     Interest.objects.create(email="visitor@hospital.example", name="V", organisation="Hillside")
+    Feedback.objects.create(by=sender, text="The films are small.")
     EngineCard.objects.create(engine="mcaq", version="1", conforms=True, studies=1)
     EngineUse.objects.create(engine="other").trusts.add(sender.trust)
     for model in (
         User, Trust, Policy, AuditEvent, Appointment, Interest, ProtocolVersion, Retention,
-        EngineCard, EngineUse,
+        EngineCard, EngineUse, Feedback,
     ):  # fmt: skip
         name = f"{model._meta.app_label}_{model._meta.model_name}"
         made.own[name] = str(model.objects.first().pk)
@@ -687,7 +714,9 @@ def test_every_address_is_declared():
 
 
 @pytest.mark.parametrize(
-    "table", [SITE, ACCOUNTS, ADMIN, API], ids=["site", "accounts", "admin", "api"]
+    "table",
+    [SITE, ACCOUNTS, ADMIN, API, WATCHING],
+    ids=["site", "accounts", "admin", "api", "watching"],
 )
 def test_each_address_serves_those_it_is_for(world, table):
     wrong = []
@@ -772,7 +801,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == [], "\n".join(map(str, wrong))
-    assert asked == 77 * len(APPROVED)
+    assert asked == 78 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

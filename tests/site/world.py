@@ -151,7 +151,7 @@ def _objects(trust: Trust, user: User) -> tuple[Study, dict[str, str]]:
         "upload": upload.public_id,
         "sending": sending.public_id,
         "part": part.public_id,
-        "comment": comments.write(study, by=owner, text="Look here.", place={}).public_id,
+        "comment": comments.write(study, by=user, text="Look here.", place={}).public_id,
         "picture": store(study, "mbf.png", "image/png", result=result).public_id,
         "data": store(study, "aif.csv", "text/csv", result=result).public_id,
         "curves": store(study, "curves.json", "application/json", b"{}", result=result).public_id,

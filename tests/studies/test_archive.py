@@ -85,7 +85,7 @@ def test_a_study_without_result_has_its_images(client, study):
     manifest = json.loads(archive.read(f"corecmr-{study.reference}/manifest.json"))
     assert manifest["engine"] is None
     assert [line["path"] for line in manifest["files"]] == [
-        "source/2.25.0.dcm", "source/2.25.1.dcm", "source/2.25.2.dcm",
+        "source/2.25.0.dcm", "source/2.25.1.dcm", "source/2.25.2.dcm", "index.html",
     ]  # fmt: skip
 
 
@@ -126,4 +126,4 @@ def test_what_is_shared_to_look_at_is_not_taken_away(client, study):
     sharing.revoke(grant, by=owner)
     sharing.share(study, by=owner, to_user=receiver, reason="opinion", may_download=True)
     assert address(study) in client.get(f"/studies/{study.public_id}/").content.decode()
-    assert len(taken(client, study).namelist()) == 6
+    assert len(taken(client, study).namelist()) == 8

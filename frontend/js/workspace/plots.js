@@ -1,11 +1,12 @@
 // Curves over time: what a segment's flow was told by, and signal in a region. Each has a table.
 import uPlot from 'uplot';
 
-const INK = '#e8edee';
-const GRID = { stroke: '#3b4148', width: 1 };
+export const DARK = { ink: '#e8edee', grid: '#3b4148', measured: '#fff', fitted: '#ffb000', input: '#5ab0ff', out: '#ff6b6b' };
+export const LIGHT = { ink: '#212b32', grid: '#d8dde0', measured: '#212b32', fitted: '#b35900', input: '#005eb8', out: '#d5281b' };
 
-function axes(strings, unit, two) {
-  const one = { stroke: INK, grid: GRID, ticks: GRID, font: '13px system-ui' };
+function axes(strings, unit, two, theme = DARK) {
+  const lines = { stroke: theme.grid, width: 1 };
+  const one = { stroke: theme.ink, grid: lines, ticks: lines, font: '13px system-ui' };
   const list = [
     { ...one, label: strings.time, labelSize: 22 },
     { ...one, label: unit, size: 58, labelSize: 22 },
@@ -20,23 +21,29 @@ function plot(place, options, data) {
   return new uPlot({ width, height: options.height, legend: { live: false }, cursor: { drag: { x: false, y: false } }, ...options }, data, place);
 }
 
-/** Contrast in blood and muscle with the fit, and below it what the fit leaves. */
-export function explain(place, below, curves, segment, strings) {
+/** Contrast in blood and in the muscle of one segment, with the fit. */
+export function contrast(place, curves, segment, strings, theme = DARK) {
   const { times_s: times, used, input } = curves;
   const kept = (values) => values.map((value, i) => (used[i] ? value : null));
   const out = segment.measured.map((value, i) => (used[i] ? null : value));
   plot(place, {
     height: 230,
     scales: { x: { time: false }, blood: {} },
-    axes: axes(strings, strings.unit, true),
+    axes: axes(strings, strings.unit, true, theme),
     series: [
       {},
-      { label: strings.measured, stroke: '#fff', points: { show: true, size: 5, fill: '#fff' }, paths: () => null },
-      { label: strings.fitted, stroke: '#ffb000', width: 2, points: { show: false } },
-      { label: strings.input, scale: 'blood', stroke: '#5ab0ff', width: 1.5, dash: [6, 3], points: { show: false } },
-      { label: strings.out, stroke: '#ff6b6b', points: { show: true, size: 6, stroke: '#ff6b6b' }, paths: () => null },
+      { label: strings.measured, stroke: theme.measured, points: { show: true, size: 5, fill: theme.measured }, paths: () => null },
+      { label: strings.fitted, stroke: theme.fitted, width: 2, points: { show: false } },
+      { label: strings.input, scale: 'blood', stroke: theme.input, width: 1.5, dash: [6, 3], points: { show: false } },
+      { label: strings.out, stroke: theme.out, points: { show: true, size: 6, stroke: theme.out }, paths: () => null },
     ],
   }, [times, kept(segment.measured), segment.fitted, input, out]);
+}
+
+/** The same, and below it what the fit leaves; gives that as a share of the peak. */
+export function explain(place, below, curves, segment, strings) {
+  contrast(place, curves, segment, strings);
+  const { times_s: times, used } = curves;
   const rest = segment.measured.map((value, i) => (used[i] ? value - segment.fitted[i] : null));
   const most = Math.max(...segment.measured.filter((_, i) => used[i])) || 1;
   plot(below, {

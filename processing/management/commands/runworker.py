@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from accounts import chain
 from corecmr.queue import enqueue, take_back
-from processing import runs
+from processing import runs, truth
 from processing.models import Pulse, Run
 from studies import erasure, uploads
 from studies.models import Upload
@@ -67,6 +67,7 @@ class Command(BaseCommand):
                         last_sweep = time.monotonic()
                         uploads.sweep()
                     erasure.reap()
+                    truth.due()
                     if time.monotonic() - last_head > HEAD_SECONDS:
                         last_head = time.monotonic()
                         self._keep_head()

@@ -37,6 +37,8 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 SCRATCH_DIR = VAR_DIR / "scratch"
 AUDIT_HEADS = VAR_DIR / "audit-heads.jsonl"
+ERASURE_LEDGER = VAR_DIR / "erasures.jsonl"
+TRUTH_TEST_HOURS = 0  # tests of it turn it on
 STORAGES = {
     **_STORAGES,
     **file_storages(VAR_DIR),

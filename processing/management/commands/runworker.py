@@ -30,7 +30,7 @@ from studies.models import Upload
 
 log = logging.getLogger(__name__)
 
-REAP_SECONDS = 1.0
+REAP_SECONDS = 0.5
 PING_SECONDS = 10.0
 DRAIN_SECONDS = 30.0
 SWEEP_SECONDS = 3600.0

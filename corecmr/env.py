@@ -51,7 +51,7 @@ def words(name: str, default: list[str] | None = None) -> list[str]:
     return [word.strip() for word in raw.split(",") if word.strip()]
 
 
-def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+def one_of(name: str, default: str, allowed: tuple[str, ...]) -> str:
     """One of several words."""
     value = text(name, default)
     if value not in allowed:

@@ -13,6 +13,7 @@ from scripts import postgres
 from scripts.steps import CHECKOUT
 
 _BIN = Path(sys.executable).parent
+_ROOMS = ("accounts", "corecmr", "deploy", "processing", "scripts", "studies")
 _MANAGE = [sys.executable, "-W", "error", "manage.py"]
 
 
@@ -45,6 +46,13 @@ def _checks() -> list[tuple[str, list[str], dict[str, str]]]:
             _production(),
         ),
         ("migrations", [*_MANAGE, "makemigrations", "--check", "--dry-run"], migrations),
+        ("locks", [*_MANAGE, "lintmigrations", "--quiet", "ok", "ignore"], migrations),
+        # ruff's own rules look for the rest, each exception with its reason beside it.
+        ("code", [str(_BIN / "bandit"), "-q", "-r", "-lll", *_ROOMS], {}),
+        *[
+            (name, [sys.executable, "-m", "scripts.supply", name], {})
+            for name in ("advisories", "bill", "secrets")
+        ],
     ]
 
 

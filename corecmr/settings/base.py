@@ -319,7 +319,7 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 # --- mail and logs ----------------------------------------------------------------------------
 DEFAULT_FROM_EMAIL = env.text("CORECMR_FROM_EMAIL", "CoreCMR <no-reply@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-LOG_FORMAT = env.choice("CORECMR_LOG_FORMAT", "line", ("line", "json"))
+LOG_FORMAT = env.one_of("CORECMR_LOG_FORMAT", "line", ("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -97,7 +97,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 # --- variables ---------------------------------------------------------------------------------
 
-READERS = {"text", "number", "flag", "words", "choice", "_secret", "get", "getenv"}
+READERS = {"text", "number", "flag", "words", "one_of", "_secret", "get", "getenv"}
 
 
 def variables(*patterns: str) -> dict[str, ast.expr | None]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from wsgiref.headers import Headers
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-from corecmr import logs
+from corecmr import errors, logs
 
 SIGN_OUT = frozenset({"/accounts/logout/", "/admin/logout/"})
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -32,6 +34,40 @@ class RequestIdMiddleware:
             logs.request_id.reset(token)
         response["X-Request-ID"] = identifier
         return response
+
+
+def _waited(came: str) -> float:
+    """Seconds since a request came; 0 where that is not told.
+
+    Proxies tell it in milliseconds (Caddy), or in seconds with an "s" behind, as our nginx.conf
+    makes of what nginx knows.
+    """
+    told = came.removeprefix("t=")
+    try:
+        at = float(told[:-1]) if told.endswith("s") else float(told) / 1000
+    except ValueError:
+        return 0.0
+    return time.time() - at
+
+
+class ShedMiddleware:
+    """Answers at once that the site is busy where a request has waited too long for its turn.
+
+    Its reader has given up or pressed again by then; the work that it would cost is better spent on
+    those who still wait. When it came is told by the proxy (X-Request-Start, milliseconds), and
+    believed only where there is one.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        limit = settings.SHED_AFTER_SECONDS
+        if limit and settings.ALLAUTH_TRUSTED_PROXY_COUNT:
+            waited = _waited(request.headers.get("X-Request-Start", ""))
+            if waited > limit:
+                return errors.unavailable(request)
+        return self.get_response(request)
 
 
 class PrivacyHeadersMiddleware:

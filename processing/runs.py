@@ -33,6 +33,9 @@ from studies.notifications import notify
 MOST_OWN_FAULTS = 3
 #: A waiting run whose message may have been lost is rung again after this.
 RING_AGAIN = timedelta(seconds=30)
+#: The same for the next in line while a worker has nothing to do: a message dies with the process
+#: that has fetched it. More than one message does no harm, and few are few.
+RING_SOON = timedelta(seconds=1)
 
 
 class RunError(Exception):
@@ -263,14 +266,24 @@ def reap() -> int:
             ):  # fmt: skip
                 enqueue("run", run.pk)
                 rung += 1
-    for run in Run.objects.filter(state=states.QUEUED, rung_at__lt=now - RING_AGAIN):
+    for pk, since in _not_come_for():
         with transaction.atomic():
-            if Run.objects.filter(
-                pk=run.pk, state=states.QUEUED, rung_at__lt=now - RING_AGAIN
-            ).update(rung_at=Now()):
-                enqueue("run", run.pk)
+            if Run.objects.filter(pk=pk, state=states.QUEUED, rung_at__lt=now - since).update(
+                rung_at=Now()
+            ):
+                enqueue("run", pk)
                 rung += 1
     return rung
+
+
+def _not_come_for() -> list[tuple[int, timedelta]]:
+    """Waiting runs that may have to be rung again, and how long ago they were to be rung last."""
+    waiting = Run.objects.filter(state=states.QUEUED)
+    idle = settings.WORKERS - Run.objects.filter(state=states.RUNNING).count()
+    soon = waiting.filter(rung_at__lt=timezone.now() - RING_SOON).order_by("created_at", "pk")
+    found = dict.fromkeys(soon.values_list("pk", flat=True)[: max(0, idle)], RING_SOON)
+    late = waiting.filter(rung_at__lt=timezone.now() - RING_AGAIN)
+    return list((dict.fromkeys(late.values_list("pk", flat=True), RING_AGAIN) | found).items())
 
 
 def _move(

@@ -51,6 +51,7 @@ MIDDLEWARE = [
     "corecmr.middleware.RequestIdMiddleware",
     "csp.middleware.CSPMiddleware",
     "corecmr.middleware.PrivacyHeadersMiddleware",
+    "corecmr.middleware.ShedMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -234,6 +235,8 @@ DEFAULT_ENGINE = "mcaq"
 TRUTH_TEST_HOURS = env.number("CORECMR_TRUTH_TEST_HOURS", 24, low=0, high=24 * 31)
 
 # --- watching ---------------------------------------------------------------------------------
+#: A request that waited longer for its turn is told that the site is busy; 0 lets all wait.
+SHED_AFTER_SECONDS = env.number("CORECMR_SHED_AFTER_SECONDS", 8, low=0, high=120)
 #: What monitoring sends as "Authorization: Bearer …" to /health/deep/ and /metrics.
 WATCH_TOKEN = env.text("CORECMR_WATCH_TOKEN", "")
 #: host or host:port whose certificate /health/deep/ looks at.

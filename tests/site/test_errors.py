@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import re
+import time
 
+import psycopg2
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client
 
 from accounts.roles import Role
@@ -163,3 +166,36 @@ def test_pages_keep_to_themselves(client):
     assert headers["Referrer-Policy"] == "same-origin"
     assert headers["X-Frame-Options"] == "DENY"
     assert "publickey-credentials-get=(self)" in headers["Permissions-Policy"]
+
+
+def test_a_database_that_is_away_is_a_busy_site_and_not_a_fault(client, monkeypatch):
+    """Whatever of the page asks the database: the answer asks nothing."""
+
+    def away(*args, **kwargs):
+        raise OperationalError("no password in here") from psycopg2.OperationalError("gone")
+
+    client.force_login(make_user(make_trust()))
+    client.raise_request_exception = False
+    monkeypatch.setattr("django.db.backends.base.base.BaseDatabaseWrapper.cursor", away)
+    page = client.get("/")
+    assert page.status_code == 503
+    assert page["Retry-After"] == "5"
+    assert "Nothing that it has confirmed to you is lost" in page.content.decode()
+    assert "password" not in page.content.decode()
+    told = client.get("/", headers={"Accept": "application/json"})
+    assert (told.status_code, told.json()["error"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize(
+    ("proxies", "ago", "form", "status"),
+    [(1, 20, "{:.0f}", 503), (1, 1, "{:.0f}", 200), (0, 20, "{:.0f}", 200),
+     (1, 20, "t={:.0f}", 503), (1, 0, "nonsense", 200)],
+)  # fmt: skip
+def test_who_has_waited_too_long_is_told_at_once(client, settings, proxies, ago, form, status):
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT = proxies
+    came = form.format((time.time() - ago) * 1000)
+    answer = client.get("/intended-use/", headers={"X-Request-Start": came})
+    assert answer.status_code == status
+    came = f"t={time.time() - ago:.3f}s"
+    answer = client.get("/intended-use/", headers={"X-Request-Start": came})
+    assert answer.status_code == (503 if proxies and ago > 8 else 200)

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit, mfa
 from accounts.models import ApiToken, Policy, User
@@ -28,7 +29,9 @@ def create(user: User, *, name: str, scopes: Iterable[str], days: int) -> tuple[
     """A new key, and its text, which is told this once."""
     live = user.api_tokens.filter(revoked_at=None, expires_at__gt=timezone.now())
     if live.count() >= MOST_LIVE:
-        raise TokenError(f"You have {MOST_LIVE} keys already. Take one back first.")
+        raise TokenError(
+            _("You have %(most)s keys already. Take one back first.") % {"most": MOST_LIVE}
+        )
     key = PREFIX + secrets.token_urlsafe(32)
     with transaction.atomic():
         token = ApiToken.objects.create(

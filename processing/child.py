@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from corecmr import sandbox
 from processing.models import Run
@@ -93,7 +94,10 @@ def run_engine(run: Run, work: Path, heartbeat: Callable[[str, float], bool]) ->
     if outcome.ended_by == "caller":
         return Ended(stopped=True)
     if outcome.ended_by == "wall":
-        return Ended(fault=f"the analysis took longer than {settings.RUN_WALL_SECONDS} seconds")
+        return Ended(
+            fault=_("the analysis took longer than %(seconds)s seconds")
+            % {"seconds": settings.RUN_WALL_SECONDS}
+        )
     if outcome.returncode == 0 and (work / "out" / "report.json").exists():
         return Ended(output=work / "out")
     if outcome.returncode == NOTHING_TO_ANALYSE and said[0]:
@@ -105,16 +109,18 @@ def run_engine(run: Run, work: Path, heartbeat: Callable[[str, float], bool]) ->
 def _cause(outcome: sandbox.Outcome) -> str:
     """What ended the child, in words for the reader."""
     if outcome.returncode == -signal.SIGKILL:
-        return "the analysis was ended by the system, most likely for want of memory"
+        return _("the analysis was ended by the system, most likely for want of memory")
     if outcome.returncode == -signal.SIGXCPU:
-        return "the analysis took more processor time than it may use"
+        return _("the analysis took more processor time than it may use")
     if outcome.returncode < 0:
-        return "the analysis program crashed"
+        return _("the analysis program crashed")
     # numpy raises a subclass of its own, under a name that ends the same.
     if _last_line(outcome.stderr).split(":", 1)[0].endswith("MemoryError"):
         megabytes = settings.RUN_MEMORY_BYTES // 1024**2
-        return f"the analysis needed more than the {megabytes} MB of memory that it may use"
-    return "the analysis program stopped with an error"
+        return _("the analysis needed more than the %(megabytes)s MB of memory that it may use") % {
+            "megabytes": megabytes
+        }
+    return _("the analysis program stopped with an error")
 
 
 def _last_line(stderr: str) -> str:

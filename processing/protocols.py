@@ -12,6 +12,7 @@ from typing import Any, Literal
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
+from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import Membership, Trust, User
@@ -106,10 +107,14 @@ def change(protocol: Protocol, *, by: User, content: Mapping[str, Any], seen: in
         Trust.objects.select_for_update().get(pk=protocol.trust_id)
         last = protocol.versions.select_related("made_by").latest("number")
         if last.number != seen:
-            who = last.made_by or "somebody who has left"
+            who = last.made_by or _("somebody who has left")
             raise ProtocolError(
-                f"{who} saved version {last.number} while you were writing. Nothing of yours was "
-                "saved. Open the protocol again, look at that version, and make your change there."
+                _(
+                    "%(who)s saved version %(number)s while you were writing. Nothing of yours was "
+                    "saved. Open the protocol again, look at that version, and make your change "
+                    "there."
+                )
+                % {"who": who, "number": last.number}
             )
         if all(getattr(last, key) == content[key] for key in _CONTENT):
             return last.number
@@ -136,8 +141,11 @@ def _check(trust: Trust, content: Mapping[str, Any], itself: Protocol | None) ->
         others = others.exclude(pk=itself.pk)
     if others.filter(name__iexact=content["name"]).exists():
         raise ProtocolError(
-            f"Your trust has a protocol named {content['name']} already. Give this one another "
-            "name, or change that one.",
+            _(
+                "Your trust has a protocol named %(name)s already. Give this one another name, or "
+                "change that one."
+            )
+            % {"name": content["name"]},
             "name",
         )
     if content["use"] != Use.FITTING:
@@ -145,9 +153,12 @@ def _check(trust: Trust, content: Mapping[str, Any], itself: Protocol | None) ->
     for other in newest(others).filter(use=Use.FITTING):
         if all(getattr(other, key) == content[key] for key in _RULE):
             raise ProtocolError(
-                f"{other.name} fits the very same studies, so neither could be chosen by itself. "
-                "Say more of the scanner here, or let one of the two be used only when a person "
-                "chooses it.",
+                _(
+                    "%(name)s fits the very same studies, so neither could be chosen by itself. "
+                    "Say more of the scanner here, or let one of the two be used only when a "
+                    "person chooses it."
+                )
+                % {"name": other.name},
                 "use",
             )
 

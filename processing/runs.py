@@ -20,6 +20,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 from django.http import Http404
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
@@ -60,7 +61,7 @@ def submit(
         access.require(by, "run", study)
     wanted = _wanted(study, parameters)
     key = _input_key(study, wanted)
-    for _ in range(2):
+    for _attempt in range(2):
         open_run = Run.objects.filter(
             study=study, engine=engine, input_key=key, state__in=states.OPEN
         ).first()
@@ -78,7 +79,7 @@ def submit(
             return run
         except IntegrityError:
             continue  # another request was quicker by a moment: its run is the one
-    raise RunError("This study is being submitted by somebody else. Try again in a moment.")
+    raise RunError(_("This study is being submitted by somebody else. Try again in a moment."))
 
 
 def submit_drawn(study: Study, result: Result, drawn: Mapping[str, Any], *, by: User) -> Run:

@@ -8,6 +8,7 @@ import traceback
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from corecmr.database import went_away
 from processing import child, outputs, protocols, runs
@@ -47,13 +48,14 @@ def execute_run(pk: int) -> None:
             "run %s, log id %s: %s at %s:%s",
             run.public_id, identifier, type(error).__name__, place.name, place.lineno,
         )  # fmt: skip
-        runs.fault(run, _again(f"the site met an error, log id {identifier}"))
+        runs.fault(run, _again(_("the site met an error, log id %(id)s") % {"id": identifier}))
 
 
 def _execute(run: Run) -> None:
     if not runs.still_allowed(run):
         runs.fail(
-            run, "Who asked for this analysis may no longer use the study. Start it again yourself."
+            run,
+            _("Who asked for this analysis may no longer use the study. Start it again yourself."),
         )
         return
     with child.scratch(run) as work:
@@ -69,10 +71,10 @@ def _execute(run: Run) -> None:
 
 
 def _again(cause: str) -> str:
-    return (
-        f"This study was set aside after {runs.MOST_OWN_FAULTS} attempts: {cause}. "
-        "Try again; if it happens again, tell your administrator."
-    )
+    return _(
+        "This study was set aside after %(number)s attempts: %(cause)s. Try again; if it happens "
+        "again, tell your administrator."
+    ) % {"number": runs.MOST_OWN_FAULTS, "cause": cause}
 
 
 def ping(pk: int) -> None:

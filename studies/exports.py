@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from zipstream import ZIP_DEFLATED, ZIP_STORED, ZipStream
 
 from accounts import audit
@@ -116,12 +117,15 @@ def begin(export: Export, *, contents: str) -> int:
     Raises ExportError where it would be of fewer than five, or the project is over.
     """
     if not export.project.is_open:
-        raise ExportError("The project is over, so its data cannot be exported any more.")
+        raise ExportError(_("The project is over, so its data cannot be exported any more."))
     count = export.found().count()
     if count < cohorts.LEAST:
         raise ExportError(
-            f"Fewer than {cohorts.LEAST} studies match, so nothing is exported. Take filters away, "
-            "or ask more trusts to join."
+            _(
+                "Fewer than %(least)s studies match, so nothing is exported. Take filters away, or "
+                "ask more trusts to join."
+            )
+            % {"least": cohorts.LEAST}
         )
     audit.record(
         export.by, "research.export", export.project, purpose=export.purpose, studies=count,

@@ -20,6 +20,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts import audit
 from accounts.models import Trust
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-_NO_ROOM = (
+_NO_ROOM = gettext_lazy(
     "The site has no room left for these files, and nothing of them was stored. Tell your "
     "administrator, and send them again when there is room."
 )
@@ -70,7 +72,7 @@ def ingest(upload: Upload) -> None:
         if not storage.is_full(error):
             raise
         log.error("ingest found no room on the disk")
-        uploads.fail(upload, _NO_ROOM)
+        uploads.fail(upload, str(_NO_ROOM))
         return
     uploads.empty_quarantine(upload)
 
@@ -111,13 +113,18 @@ def _judge(upload: Upload, scratch: Path) -> dict[str, Any]:
     except judging.Stopped:
         raise _LostLease from None
     except judging.TookTooLong:
-        raise IngestError("Checking these files took too long. Send one study at a time.") from None
+        raise IngestError(
+            _("Checking these files took too long. Send one study at a time.")
+        ) from None
     except judging.BrokeDown as how:
         identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
         log.error("intake %s ended by %s", identifier, how)
         raise IngestError(
-            "These files could not be checked: the site's reader does not work (log id "
-            f"{identifier}). Try again; if it happens again, tell your administrator the id."
+            _(
+                "These files could not be checked: the site's reader does not work (log id "
+                "%(id)s). Try again; if it happens again, tell your administrator the id."
+            )
+            % {"id": identifier}
         ) from None
     return judged.manifest
 
@@ -203,8 +210,11 @@ def _understood(upload: Upload, request: dict[str, Any]) -> dict[str, Any]:
     identifier = hashlib.sha256(upload.public_id.encode()).hexdigest()[:8]
     log.error("understanding %s ended by %s, %s", identifier, outcome.ended_by, outcome.returncode)
     raise IngestError(
-        "These files could not be put together with those of this study that are here already "
-        f"(log id {identifier}). Try again; if it happens again, tell your administrator the id."
+        _(
+            "These files could not be put together with those of this study that are here already "
+            "(log id %(id)s). Try again; if it happens again, tell your administrator the id."
+        )
+        % {"id": identifier}
     )
 
 
@@ -264,7 +274,7 @@ def _nothing_found(upload: Upload, total: int) -> None:
         state=Upload.State.FAILED,
         done=total,
         total=total,
-        reason=(
+        reason=_(
             "None of these files belongs to a first-pass perfusion series. Choose the folder that "
             "holds the films of the contrast's first pass, as exported from the scanner or the "
             "picture archive."
@@ -331,7 +341,7 @@ def _settle_items(
         else:
             state = UploadItem.State.UNUSED
             reason = verdicts[first].get("unused") or unused.get(
-                first, "It belongs to no perfusion series."
+                first, _("It belongs to no perfusion series.")
             )
         if file_id in archives:
             archives[file_id].state, archives[file_id].reason = state, reason

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy
 
 from corecmr import sandbox
 from studies.object_classes import MR_CLASSES
@@ -32,17 +33,17 @@ FILE_WALL_SECONDS = 60.0
 #: What the child ends with where its folder is full; see studies/dicom/intake.py.
 _EXIT_NO_ROOM = 28
 
-_TOO_SLOW = (
+_TOO_SLOW = gettext_lazy(
     "Reading it took too long: it is damaged, or made to do harm. Leave it out, or export it again "
     "from the scanner or the archive."
 )
-_DEADLY = (
+_DEADLY = gettext_lazy(
     "It is damaged in a way that stops the reader. Leave it out, or export it again from the "
     "scanner or the archive."
 )
-_REST = (
-    f"It was not read: {MOST_DEATHS} other files of this upload had stopped the reader. Send it "
-    "again without them."
+_REST = gettext_lazy(
+    "It was not read: too many other files of this upload had stopped the reader. Send it again "
+    "without them."
 )
 
 

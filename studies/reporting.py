@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
@@ -53,20 +54,25 @@ def save(study: Study, *, by: User, text: str, seen: int | None) -> Report:
     access.require(by, "manage", study)
     text = text.replace("\r\n", "\n").strip()
     if not text:
-        raise ReportError("The report is empty. Write it, or leave this page.")
+        raise ReportError(_("The report is empty. Write it, or leave this page."))
     if len(text) > MOST_CHARACTERS:
-        raise ReportError(f"The report may have {MOST_CHARACTERS:,} characters. Shorten it.")
+        raise ReportError(
+            _("The report may have %(most)s characters. Shorten it.")
+            % {"most": f"{MOST_CHARACTERS:,}"}
+        )
     with transaction.atomic():
         # The study's row is the lock: two first drafts must not be made at once.
         locked = Study.objects.select_for_update().get(pk=study.pk)
         result = locked.results.first()
         if result is None:
-            raise ReportError("There is no result to report on. Wait for the analysis.")
+            raise ReportError(_("There is no result to report on. Wait for the analysis."))
         draft = draft_of(locked)
         if (draft.saves if draft else None) != seen:
             raise ChangedMeanwhile(
-                "Somebody else has saved this report since you opened it. Your text is below and "
-                "not saved; theirs stands under it. Bring the two together and save again."
+                _(
+                    "Somebody else has saved this report since you opened it. Your text is below "
+                    "and not saved; theirs stands under it. Bring the two together and save again."
+                )
             )
         if draft is None:
             last = locked.reports.aggregate(last=Max("version"))["last"] or 0
@@ -90,7 +96,10 @@ def sign(draft: Report, *, by: User) -> None:
             audit.record(by, "report.sign", draft, version=draft.version)
         elif not Report.objects.filter(pk=draft.pk, signed_by=by).exists():
             raise ChangedMeanwhile(
-                "Somebody else has saved or signed this report since you opened it. Read it again."
+                _(
+                    "Somebody else has saved or signed this report since you opened it. Read it "
+                    "again."
+                )
             )
 
 

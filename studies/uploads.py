@@ -34,7 +34,7 @@ MOST_ATTEMPTS = 3
 RECEIVING_EXPIRES = timedelta(days=1)
 #: A question that is not answered for so long is taken as "keep nothing".
 ANSWER_EXPIRES = timedelta(days=1)
-NO_ANSWER = (
+NO_ANSWER = gettext_lazy(
     "You were asked which examinations to keep and did not answer within a day, so nothing was "
     "stored. Send the files again if you need them."
 )
@@ -459,7 +459,7 @@ def reap() -> int:
     rung = 0
     stale = Upload.objects.filter(state=Upload.State.CHECKING, lease_until__lt=now)
     for upload in stale.filter(attempt__gte=MOST_ATTEMPTS):
-        fail(upload, "The check of these files broke off three times. Send the study again.")
+        fail(upload, _("The check of these files broke off three times. Send the study again."))
     for upload in stale.filter(attempt__lt=MOST_ATTEMPTS):
         with transaction.atomic():
             if Upload.objects.filter(

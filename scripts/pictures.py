@@ -131,6 +131,18 @@ def _pictures(site: Site) -> Iterator[tuple[str, Image.Image]]:
         page = _open_study(browser, site, width=1280, height=900, scale=1)
         yield "study", _part(page, "#segments-title")
         yield "flow-maps", _beside(_files(page, ("Stress", "Rest"), "Mid"))
+        page.goto(f"{site.study}workspace/")
+        page.locator("#workspace[data-ready]").wait_for()
+        page.evaluate(
+            """() => {
+                const { panels } = document.getElementById('workspace').workspace;
+                panels[1].canvas.focus();
+            }"""
+        )
+        page.locator("[data-segment='11']").click()
+        page.locator("#ws-curve canvas").wait_for()
+        page.evaluate("document.querySelector('.ws-bar').scrollIntoView()")
+        yield "workspace", _decoded(page.screenshot())
         page = _open_study(browser, site, width=390, height=844, scale=2)
         page.evaluate("document.getElementById('segments-title').scrollIntoView()")
         yield "phone", _decoded(page.screenshot())

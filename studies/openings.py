@@ -17,6 +17,10 @@ from studies.models import Erasure, Study
 #: of the page, so their own lines would only repeat it.
 OPENINGS = {
     "study.view": _("Opened the study"),
+    "study.workspace": _("Opened the workspace"),
+    "result.draw": _("Drew over a result"),
+    "question.answer": _("Answered a question"),
+    "comment.write": _("Wrote a comment"),
     "study.download": _("Downloaded everything"),
     "file.download": _("Downloaded a file"),
     "objects.download": _("Downloaded DICOM objects"),

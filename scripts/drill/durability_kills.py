@@ -89,7 +89,7 @@ class _Worker:
         self.folder = folder
         self._log = (folder / "worker.log").open("ab")
         self.process = subprocess.Popen(
-            [python, CHECKOUT / "manage.py", "runworker", "--silence", "5"],
+            [python, CHECKOUT / "manage.py", "runworker", "--silence", "3"],
             stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True,
         )  # fmt: skip
 

@@ -243,6 +243,7 @@ def test_an_outline_is_pulled_kept_and_analysed(
     wait_for(done, "the drawing is analysed", ANALYSIS_SECONDS)
     page.goto(analysed["study"])
     expect(page.get_by_text("A person drew over result 1")).to_be_visible()
+    page.get_by_text("2 results").click()
     expect(page.get_by_role("link", name="1: mcaq")).to_be_visible()
 
 

@@ -31,7 +31,7 @@ from studies.models import Upload
 log = logging.getLogger(__name__)
 
 REAP_SECONDS = 0.5
-PING_SECONDS = 10.0
+PING_SECONDS = 2.0
 DRAIN_SECONDS = 30.0
 SWEEP_SECONDS = 3600.0
 HEAD_SECONDS = 3600.0
@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument(
-            "--silence", type=float, default=30.0,
+            "--silence", type=float, default=15.0,
             help="seconds without an answer after which the cluster is started anew",
         )  # fmt: skip
 

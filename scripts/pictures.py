@@ -31,7 +31,7 @@ _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-LARGEST_BYTES = 250_000
+LARGEST_BYTES = 320_000
 _STOP_SECONDS = 60
 _PAPER, _GAP = (255, 255, 255), 16
 

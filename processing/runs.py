@@ -16,8 +16,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 from django.http import Http404
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -155,6 +155,40 @@ def claim(pk: int) -> Run | None:
         run = Run.objects.select_related("study", "study__trust").get(pk=pk)
         RunEvent.objects.create(run=run, before=row[0], after=states.RUNNING)
         return run
+
+
+def claim_fairly(pk: int) -> Run | None:
+    """Take the run that is to be next, whichever a message was for.
+
+    Of all that wait it is one of the trust with the fewest analyses at work, then the oldest: who
+    sends a hundred studies does not keep the others waiting. There is a message for each run, so
+    each message takes one; where none waits it is the run's own, whose lease may have run out.
+    """
+    for _attempt in range(5):
+        chosen = _fairest()
+        if chosen is None:
+            break
+        run = claim(chosen)
+        if run is not None:  # else another worker was quicker by a moment
+            return run
+    return claim(pk)
+
+
+def _fairest() -> int | None:
+    at_work = (
+        Run.objects.filter(state=states.RUNNING, study__trust=OuterRef("study__trust"))
+        .order_by()
+        .values("study__trust")
+        .annotate(count=Count("pk"))
+        .values("count")
+    )
+    return (
+        Run.objects.filter(state=states.QUEUED, own_faults__lt=MOST_OWN_FAULTS)
+        .annotate(busy=Coalesce(Subquery(at_work), 0))
+        .order_by("busy", "created_at", "pk")
+        .values_list("pk", flat=True)
+        .first()
+    )
 
 
 def _lease() -> timedelta:

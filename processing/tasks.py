@@ -30,7 +30,7 @@ def submit_study(pk: int) -> None:
 
 
 def execute_run(pk: int) -> None:
-    run = runs.claim(pk)
+    run = runs.claim_fairly(pk)
     if run is None:
         return
     try:

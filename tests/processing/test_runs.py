@@ -155,3 +155,29 @@ def test_fifty_presses_at_once_are_one_run_and_one_claim():
     assert len(submitted) == 50
     assert len(set(submitted)) == 1
     assert len(claimed) == 1
+
+
+def test_a_trust_that_sends_much_does_not_keep_the_others_waiting():
+    busy, quiet = make_trust(), make_trust()
+    many = [runs.submit(make_study(busy), engine="mcaq", by=None) for _ in range(5)]
+    one = runs.submit(make_study(quiet), engine="mcaq", by=None)
+    first = runs.claim_fairly(many[4].pk)
+    assert first is not None
+    assert first.pk == many[0].pk  # nobody is at work: the oldest
+    # The busy trust has one at work; the message is for another of its runs.
+    second = runs.claim_fairly(many[1].pk)
+    assert second is not None
+    assert second.pk == one.pk
+    # Each message takes one: in the end all are at work, and a message too many takes none.
+    rest = [runs.claim_fairly(run.pk) for run in many]
+    assert {run.pk for run in rest if run} == {run.pk for run in many[1:]}
+    assert rest[4] is None
+
+
+def test_a_run_whose_lease_ran_out_is_taken_by_its_own_message(run):
+    claimed = runs.claim_fairly(run.pk)
+    assert claimed is not None
+    Run.objects.filter(pk=run.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    again = runs.claim_fairly(run.pk)
+    assert again is not None
+    assert again.fence == claimed.fence + 1

@@ -1,6 +1,6 @@
 # Two commands matter: `make demo` and `make test`. Both set up what they need first.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site demo demo-reset dev test check bench lock pictures clean
+.PHONY: help setup setup-site demo demo-reset dev test check bench lock pictures walkthrough clean
 
 SETUP = python=$$(sh scripts/python.sh "$(PYTHON)" $@) && "$$python" -m scripts.setup $(if $(PYTHON),--chosen)
 RUN = .venv/bin/python -m
@@ -42,6 +42,9 @@ lock:  ## Compile requirements/*.in to hashed lock files (ARGS=--upgrade takes n
 
 pictures:  ## Take the pictures of README.md anew, from a demo of its own
 	@$(SETUP) dev && $(RUN) scripts.pictures
+
+walkthrough:  ## Film the phantom's way through the portal as var/walkthrough.mp4
+	@$(SETUP) dev && $(RUN) scripts.walkthrough
 
 clean:  ## Stop this checkout's databases; delete all that was made, the demo's data too
 	@python=$$(sh scripts/python.sh "$(PYTHON)" $@) && "$$python" -m scripts.clean

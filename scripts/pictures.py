@@ -27,7 +27,7 @@ from scripts.steps import CHECKOUT, Step, StepError, Steps, run, told_to_stop
 
 IMAGES = CHECKOUT / "docs" / "images"
 CHROMIUM = Path("/usr/bin/chromium")
-_FLAGS = (
+FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -52,9 +52,9 @@ def main() -> int:
     try:
         if not CHROMIUM.exists():
             raise StepError("The pictures need Chromium. On Debian, as root: apt install chromium")
-        with told_to_stop(), _own_folder() as folder:
+        with told_to_stop(), own_folder() as folder:
             with steps.step("Demo for the pictures") as step:
-                site = _await_ready(folder, step)
+                site = await_ready(folder, step)
             with steps.step("Pictures") as step:
                 IMAGES.mkdir(parents=True, exist_ok=True)
                 for name, picture in _pictures(site):
@@ -78,7 +78,7 @@ class _Folder:
 
 
 @contextmanager
-def _own_folder() -> Iterator[_Folder]:
+def own_folder() -> Iterator[_Folder]:
     """A folder for one demo; at the end the demo, its database and the folder are gone."""
     path = Path(tempfile.mkdtemp(prefix="corecmr-pictures-"))
     unwanted = {"DATABASE_URL", "PORT", "DEMO_EXIT_WHEN_READY"}
@@ -101,7 +101,7 @@ def _demo(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "scripts.demo", *arguments]
 
 
-def _await_ready(folder: _Folder, step: Step) -> Site:
+def await_ready(folder: _Folder, step: Step) -> Site:
     """Start the demo and read what it says until its study is analysed."""
     folder.demo = subprocess.Popen(
         [sys.executable, "-m", "scripts.tied", *_demo()],
@@ -127,7 +127,7 @@ def _await_ready(folder: _Folder, step: Step) -> Site:
 def _pictures(site: Site) -> Iterator[tuple[str, Image.Image]]:
     """Each picture with its name."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = _open_study(browser, site, width=1280, height=900, scale=1)
         yield "study", _part(page, "#segments-title")
         yield "flow-maps", _beside(_files(page, ("Stress", "Rest"), "Mid"))
@@ -142,10 +142,10 @@ def _pictures(site: Site) -> Iterator[tuple[str, Image.Image]]:
         page.locator("[data-segment='11']").click()
         page.locator("#ws-curve canvas").wait_for()
         page.evaluate("document.querySelector('.ws-bar').scrollIntoView()")
-        yield "workspace", _decoded(page.screenshot())
+        yield "workspace", decoded(page.screenshot())
         page = _open_study(browser, site, width=390, height=844, scale=2)
         page.evaluate("document.getElementById('segments-title').scrollIntoView()")
-        yield "phone", _decoded(page.screenshot())
+        yield "phone", decoded(page.screenshot())
         browser.close()
 
 
@@ -172,7 +172,7 @@ def _part(page: Page, heading: str) -> Image.Image:
     size = page.viewport_size
     assert size is not None  # noqa: S101
     end = round(section["y"] + section["height"])
-    whole = _decoded(page.screenshot(full_page=True))
+    whole = decoded(page.screenshot(full_page=True))
     return whole.crop((0, 0, size["width"], end))
 
 
@@ -183,11 +183,11 @@ def _files(page: Page, states: tuple[str, ...], level: str) -> list[Image.Image]
         alt = f"Map of blood flow, {state.lower()}, {level.lower()}."
         source = page.locator(f'img[alt^="{alt}"]').first.get_attribute("src")
         answer = page.request.get(page.url.split("/studies/")[0] + str(source))
-        maps.append(_decoded(answer.body()))
+        maps.append(decoded(answer.body()))
     return maps
 
 
-def _decoded(data: bytes) -> Image.Image:
+def decoded(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 

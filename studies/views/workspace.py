@@ -97,6 +97,7 @@ def _series(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> 
         "spacingIsKnown": entry["pixel_spacing_mm"] is not None,
         "contours": entry["contours"],
         "segments": entry["mbf"]["segments"],
+        "light": entry.get("light"),
         "unit": entry.get("mbf_unit", colours.MBF_UNIT),
     }
 

@@ -91,7 +91,7 @@ def test_from_a_folder_to_a_signed_report_and_a_second_opinion(
     _asks(page, hand, site)  # 12
     _answers(open_page)
     page.goto("/")
-    expect(page.get_by_text("Report signed").first).to_be_visible()
+    expect(page.locator("#worklist").get_by_text("Report signed").first).to_be_visible()
     page.goto(study)
     expect(page.get_by_text("No perfusion defect seen")).to_be_visible()
     page.goto("/notifications/")

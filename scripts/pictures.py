@@ -31,7 +31,7 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
-LARGEST_BYTES = 320_000
+LARGEST_BYTES = 250_000
 _STOP_SECONDS = 60
 _PAPER, _GAP = (255, 255, 255), 16
 
@@ -131,6 +131,7 @@ def _pictures(site: Site) -> Iterator[tuple[str, Image.Image]]:
         page = _open_study(browser, site, width=1280, height=900, scale=1)
         yield "study", _part(page, "#segments-title")
         yield "flow-maps", _beside(_files(page, ("Stress", "Rest"), "Mid"))
+        page.set_viewport_size({"width": 1060, "height": 720})
         page.goto(f"{site.study}workspace/")
         page.locator("#workspace[data-ready]").wait_for()
         page.evaluate(

@@ -165,9 +165,9 @@ def judge(
             raise BrokeDown(how)
         log.warning("a file ended its intake child, by %s", how)
         slow = watch.stuck or outcome.returncode == -signal.SIGXCPU
-        aside[deadly] = _TOO_SLOW if slow else _DEADLY
+        aside[deadly] = str(_TOO_SLOW) if slow else str(_DEADLY)
         if len(aside) >= MOST_DEATHS:
-            request["rest"] = _REST
+            request["rest"] = str(_REST)
 
 
 def _last_line(text: str) -> str:

@@ -34,6 +34,7 @@ from django.utils import timezone
 from accounts import chain
 from studies import erasure
 from studies.models import SiteCheck, StoredFile, UploadItem
+from studies.storage import file_sha256
 
 FORMAT = 1
 _DUMP, _MANIFEST, _LEDGER = "database.dump", "manifest.json", "erasures.jsonl"
@@ -121,7 +122,7 @@ def _written(write: Callable[[IO[bytes]], None]) -> Iterator[IO[bytes]]:
 
 def _tar(pipe: IO[bytes], manifest: dict[str, Any]) -> None:
     with (
-        tempfile.TemporaryDirectory(dir=_scratch()) as scratch,
+        _folder() as scratch,
         tarfile.open(fileobj=pipe, mode="w|") as tar,
         transaction.atomic(),
     ):
@@ -139,7 +140,7 @@ def _tar(pipe: IO[bytes], manifest: dict[str, Any]) -> None:
         manifest |= {
             "format": FORMAT,
             "made_at": timezone.now().isoformat(timespec="seconds"),
-            "dump_sha256": _sha256(dump),
+            "dump_sha256": file_sha256(dump),
             "files": {},
         }
         # Each file that a row names is still there, but for what is erased meanwhile, and that is
@@ -172,16 +173,24 @@ def _keys() -> Iterator[tuple[str, str]]:
 
 def _add(tar: tarfile.TarFile, name: str, handle: IO[bytes] | File) -> str:
     """Add a file of any size; gives its hash. A tar must know the size before the bytes."""
-    with tempfile.TemporaryFile(dir=_scratch()) as copy:
+    with _copied(handle) as (copy, digest):
+        entry = tarfile.TarInfo(name)
+        entry.size = copy.seek(0, os.SEEK_END)
+        copy.seek(0)
+        tar.addfile(entry, copy)
+    return digest
+
+
+@contextmanager
+def _copied(handle: IO[bytes] | File) -> Iterator[tuple[IO[bytes], str]]:
+    """The same bytes in a nameless file, at its beginning, and their SHA-256."""
+    with tempfile.TemporaryFile(dir=settings.VAR_DIR) as copy:
         digest = hashlib.sha256()
         while chunk := handle.read(_CHUNK):
             digest.update(chunk)
             copy.write(chunk)
-        entry = tarfile.TarInfo(name)
-        entry.size = copy.tell()
         copy.seek(0)
-        tar.addfile(entry, copy)
-    return digest.hexdigest()
+        yield copy, digest.hexdigest()
 
 
 def counts() -> dict[str, int]:
@@ -193,14 +202,9 @@ def counts() -> dict[str, int]:
     }
 
 
-def _scratch() -> Path:
-    settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return settings.SCRATCH_DIR
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """For the dump. Not among the workers' scratch: a worker that starts anew empties that."""
+    return tempfile.TemporaryDirectory(prefix=".backup-", dir=settings.VAR_DIR)
 
 
 # --- restoring it ---------------------------------------------------------------------------------
@@ -219,7 +223,7 @@ def restore(archive: Path, identity: Path) -> dict[str, Any]:
             "The database is not empty. Restore into a new one, so that nothing is overwritten."
         )
     found: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(dir=_scratch()) as scratch:
+    with _folder() as scratch:
         try:
             with (
                 archive.open("rb") as source,
@@ -240,8 +244,9 @@ def restore(archive: Path, identity: Path) -> dict[str, Any]:
     found["wrong"] = sorted(
         name for name, digest in manifest["files"].items() if hashes.get(name) != digest
     )
+    restored = counts()
     found["counts_differ"] = sorted(
-        table for table, count in manifest["counts"].items() if counts().get(table) != count
+        table for table, count in manifest["counts"].items() if restored.get(table) != count
     )
     chained = chain.verify()
     found["chain"] = chained.reason or "whole"
@@ -283,7 +288,7 @@ def _unpack(
             with dump.open("wb") as out:
                 shutil.copyfileobj(handle, out, _CHUNK)
             _run("pg_restore", ["--no-owner", "--exit-on-error", "--single-transaction", str(dump)])
-            found = _sha256(dump)
+            found = file_sha256(dump)
             dump.unlink()
         elif entry.name == _MANIFEST:
             manifest = json.load(handle)
@@ -303,12 +308,7 @@ def _put_back(store: str, key: str, handle: IO[bytes]) -> str:
     if store not in ("default", "quarantine"):
         raise BackupError("The backup holds something that does not belong to CoreCMR.")
     where = storages[store]
-    with tempfile.TemporaryFile(dir=_scratch()) as copy:
-        digest = hashlib.sha256()
-        while chunk := handle.read(_CHUNK):
-            digest.update(chunk)
-            copy.write(chunk)
-        copy.seek(0)
+    with _copied(handle) as (copy, digest):
         saved = where.save(key, File(copy, name=key))
     if saved != key:
         where.delete(saved)
@@ -316,7 +316,7 @@ def _put_back(store: str, key: str, handle: IO[bytes]) -> str:
             "The storage is not empty: a file of the backup is there already. Restore into an "
             "empty one."
         )
-    return digest.hexdigest()
+    return digest
 
 
 def _erased(in_backup: Iterable[str]) -> set[str]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import PublicIdField
-from accounts.roles import CAPABILITIES, Role
+from accounts.roles import CAPABILITIES, Role, roles_with
 
 
 class Trust(models.Model):
@@ -92,6 +92,13 @@ class UserManager(BaseUserManager["User"]):
     @staticmethod
     def normalise(email: str) -> str:
         return email.strip().lower()
+
+    def who_may(self, capability: str, trust: Trust | None = None) -> models.QuerySet[User]:
+        """The approved people one of whose roles, in ``trust`` if it is named, gives that."""
+        held = models.Q(memberships__role__in=roles_with(capability))
+        if trust is not None:
+            held &= models.Q(memberships__trust=trust)
+        return self.filter(held, status=User.Status.APPROVED, is_active=True).distinct()
 
     def get_by_natural_key(self, username: str | None) -> User:
         return self.get(email=self.normalise(username or ""))

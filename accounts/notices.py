@@ -1,6 +1,8 @@
-"""Mail that people chose to get."""
+"""Mail that people chose to get, and what each administrator must hear."""
 
 from __future__ import annotations
+
+import logging
 
 from django.core.mail import send_mail
 from django.db import transaction
@@ -9,6 +11,17 @@ from django.db.models import Q
 from accounts.letters import letter
 from accounts.models import User
 from accounts.roles import Role
+
+log = logging.getLogger(__name__)
+
+
+def tell_administrators(subject: str, body: str) -> None:
+    """Mail to each administrator of the site; what cannot be sent is put in the log."""
+    for administrator in User.objects.who_may("administer"):
+        try:
+            send_mail(subject, body, None, [administrator.email])
+        except OSError as error:
+            log.error("an administrator was not told: %s", type(error).__name__)
 
 
 def somebody_waits(user: User) -> None:

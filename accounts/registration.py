@@ -303,9 +303,7 @@ def close(user: User) -> None:
     with transaction.atomic():
         (locked,) = _lock(user)
         _refuse_closed(locked)
-        others = User.objects.filter(
-            memberships__role=Role.ADMINISTRATOR, status=User.Status.APPROVED, is_active=True
-        ).exclude(pk=locked.pk)
+        others = User.objects.who_may("administer").exclude(pk=locked.pk)
         if locked.can("administer") and others.count() < 2:
             raise RegistrationError(
                 _("You are one of the last two administrators. Find another one first.")

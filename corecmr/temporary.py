@@ -1,12 +1,32 @@
-"""Files of a plain form, on disk at once; a full disk ends the form with an answer, not a fault."""
+"""Folders for work that are gone afterwards; files of a plain form, on disk at once.
+
+A full disk ends the form with an answer, not a fault.
+"""
 
 from __future__ import annotations
 
 import errno
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+from django.conf import settings
 from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@contextmanager
+def scratch(prefix: str) -> Iterator[Path]:
+    """A folder for one attempt at some work of a worker's, gone afterwards."""
+    settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=settings.SCRATCH_DIR))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class TemporaryFiles(TemporaryFileUploadHandler):

@@ -6,9 +6,7 @@ import json
 import logging
 import shutil
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,17 +31,6 @@ class Ended:
     sentence: str = ""
     fault: str = ""
     stopped: bool = False
-
-
-@contextmanager
-def scratch(run: Run) -> Iterator[Path]:
-    """A folder for one attempt, gone afterwards."""
-    settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(prefix=f"run-{run.pk}-", dir=settings.SCRATCH_DIR))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fetch(run: Run, folder: Path, beat: Callable[[float], bool]) -> bool:

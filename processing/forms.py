@@ -25,7 +25,9 @@ from processing.protocol import (
     WHOLE_NUMBERS,
 )
 from processing.protocol_words import GIVEN, SEQUENCE, TISSUE, WORDS, Word
-from studies.models.studies import Level, ResearchConsent, State
+from studies.forms import DayField
+from studies.models.studies import ResearchConsent, State
+from studies.naming import called
 from studies.pace import DOUBTS_OF_TIME, pace
 from studies.scanners import MAKER_NAMES, MODELS
 
@@ -297,14 +299,9 @@ class RecordForm(forms.Form):
             "changed at any time and holds at once."
         ),
     )
-    research_consent_on = forms.DateField(
+    research_consent_on = DayField(
         label=_("Since when"),
         required=False,
-        # No date picker of the browser's: Chromium's keeps the tab key to itself.
-        widget=forms.DateInput(
-            attrs={"inputmode": "numeric", "autocomplete": "off"}, format="%d/%m/%Y"
-        ),
-        input_formats=["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d %B %Y", "%d %b %Y"],
         help_text=_(
             "The day on which the patient said so, for example 31/3/2026. Needed for an opt-out."
         ),
@@ -489,10 +486,3 @@ def _held(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _all_of(state: str) -> str:
     return now("All slices, %(state)s") % {"state": str(State(state).label).lower()}
-
-
-def called(entry: Mapping[str, Any]) -> str:
-    """What a reader calls a slice of a report, its repeat numbered."""
-    folder = entry["folder"]
-    repeat = f" ({folder.rsplit('_', 1)[-1]})" if folder.count("_") == 2 else ""
-    return f"{State(entry['state']).label}, {str(Level(entry['level']).label).lower()}{repeat}"

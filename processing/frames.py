@@ -23,12 +23,7 @@ _MOST = 4095
 
 def write_film(path: Path, film: NDArray[np.floating], offset: tuple[int, int]) -> None:
     """Write a film (T, r, c) of signal; offset: its crop's place on the source grid."""
-    numbers, low, step = _counted(film)
-    _write(
-        path,
-        {"offset": [int(place) for place in offset], "low": low, "step": step},
-        {"film": numbers},
-    )
+    _write(path, film, offset, {})
 
 
 def write_result(
@@ -41,17 +36,12 @@ def write_result(
     aha: NDArray[np.uint8],
 ) -> None:
     """Write a corrected film (T, r, c) with its maps (r, c); flow is kept as it is, NaN too."""
-    numbers, low, step = _counted(film)
-    _write(
-        path,
-        {"offset": [int(place) for place in offset], "low": low, "step": step},
-        {
-            "film": numbers,
-            "mbf": mbf.astype("<f4"),
-            "segmentation": segmentation.astype(np.uint8),
-            "aha": aha.astype(np.uint8),
-        },
-    )
+    maps = {
+        "mbf": mbf.astype("<f4"),
+        "segmentation": segmentation.astype(np.uint8),
+        "aha": aha.astype(np.uint8),
+    }
+    _write(path, film, offset, maps)
 
 
 def _counted(film: NDArray[np.floating]) -> tuple[NDArray[np.uint16], float, float]:
@@ -63,7 +53,15 @@ def _counted(film: NDArray[np.floating]) -> tuple[NDArray[np.uint16], float, flo
     return np.clip(numbers, 0, _MOST).astype("<u2"), low, step
 
 
-def _write(path: Path, header: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def _write(
+    path: Path,
+    film: NDArray[np.floating],
+    offset: tuple[int, int],
+    maps: Mapping[str, NDArray[Any]],
+) -> None:
+    numbers, low, step = _counted(film)
+    header = {"offset": [int(place) for place in offset], "low": low, "step": step}
+    arrays = {"film": numbers, **maps}
     places, at = [], 0
     for name, array in arrays.items():
         places.append({"name": name, "type": array.dtype.str, "shape": list(array.shape), "at": at})

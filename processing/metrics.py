@@ -6,10 +6,11 @@ the proxy's to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -27,7 +28,9 @@ class _Site(Collector):
         yield _one("corecmr_studies", "Studies held", Study.objects.count())
         yield _one("corecmr_results", "Results held", Result.objects.count())
         yield _one("corecmr_stored_files", "Files in storage", StoredFile.objects.count())
-        yield from _uploads()
+        yield _by_state(
+            "corecmr_uploads", "Uploads by state", Upload.objects.all(), Upload.State.values
+        )
         since = timezone.now() - timedelta(minutes=30)
         people = AuditEvent.objects.filter(at__gte=since).exclude(actor="")
         active = people.order_by().values("actor").distinct().count()
@@ -39,23 +42,22 @@ def _one(name: str, words: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, words, value=value)
 
 
-def _runs() -> Iterator[Metric]:
-    held = dict(Run.objects.order_by().values_list("state").annotate(Count("pk")))
-    family = GaugeMetricFamily("corecmr_runs", "Analyses by state", labels=["state"])
-    for state in states.MOVES:
+def _by_state(
+    name: str, words: str, rows: QuerySet[Any], every: Iterable[str]
+) -> GaugeMetricFamily:
+    """How many of ``rows`` are in each state, those in which none is too."""
+    held = dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    family = GaugeMetricFamily(name, words, labels=["state"])
+    for state in every:
         family.add_metric([state], held.get(state, 0))
-    yield family
+    return family
+
+
+def _runs() -> Iterator[Metric]:
+    yield _by_state("corecmr_runs", "Analyses by state", Run.objects.all(), states.MOVES)
     day = timezone.now() - timedelta(days=1)
     failed = Run.objects.filter(state=states.FAILED, finished_at__gte=day).count()
     yield _one("corecmr_runs_failed_day", "Analyses that failed within a day", failed)
-
-
-def _uploads() -> Iterator[Metric]:
-    held = dict(Upload.objects.order_by().values_list("state").annotate(Count("pk")))
-    family = GaugeMetricFamily("corecmr_uploads", "Uploads by state", labels=["state"])
-    for state in Upload.State.values:
-        family.add_metric([state], held.get(state, 0))
-    yield family
 
 
 def _checks() -> Iterator[Metric]:

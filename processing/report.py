@@ -184,11 +184,10 @@ def _insertions(result: SeriesResult) -> dict[str, list[float]]:
     """(row, column) on the source grid; absent where the engine tells none."""
     if result.insertions is None:
         return {}
-    anterior, inferior = result.insertions
-    return {
-        "rv_insertion_anterior": [round(float(value), 2) for value in anterior],
-        "rv_insertion_inferior": [round(float(value), 2) for value in inferior],
-    }
+    anterior, inferior = (
+        [round(float(value), 2) for value in point] for point in result.insertions
+    )
+    return {"rv_insertion_anterior": anterior, "rv_insertion_inferior": inferior}
 
 
 def time_source(film: SortedSeries) -> str | None:

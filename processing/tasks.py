@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from corecmr import temporary
 from corecmr.database import went_away
 from processing import child, outputs, protocols, runs
 from processing.models import Pulse, Run
@@ -58,7 +59,7 @@ def _execute(run: Run) -> None:
             _("Who asked for this analysis may no longer use the study. Start it again yourself."),
         )
         return
-    with child.scratch(run) as work:
+    with temporary.scratch(f"run-{run.pk}-") as work:
         if not child.fetch(run, work / "in", lambda part: runs.heartbeat(run, "fetch", part / 20)):
             return
         ended = child.run_engine(run, work, lambda stage, part: runs.heartbeat(run, stage, part))

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
-import tempfile
 from datetime import timedelta
 from math import sqrt
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import send_mail
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.letters import letter
-from accounts.models import User
-from accounts.roles import roles_with
-from corecmr import sandbox
+from accounts.notices import tell_administrators
+from corecmr import sandbox, temporary
 from corecmr.queue import enqueue
 from studies.models import SiteCheck
 
@@ -79,9 +74,7 @@ def _run() -> dict[str, Any]:
     def on_line(line: str) -> None:
         told.update(sandbox.parse_json_line(line))
 
-    settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(prefix="truth-", dir=settings.SCRATCH_DIR))
-    try:
+    with temporary.scratch("truth-") as folder:
         outcome = sandbox.run(
             "processing.truth_entry",
             [],
@@ -93,8 +86,6 @@ def _run() -> dict[str, Any]:
             stdin=json.dumps({"folder": str(folder), "engine": settings.DEFAULT_ENGINE}),
             on_line=on_line,
         )
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     if "segments" not in told:
         told["ended"] = outcome.ended_by or f"status {outcome.returncode}"
     return told
@@ -153,12 +144,4 @@ def _drift(now: dict[str, list[float]], before: dict[str, list[float]]) -> float
 
 def _alarm(problem: str) -> None:
     """Mail to the site's administrators, once until it passes again."""
-    addresses = User.objects.filter(
-        memberships__role__in=roles_with("administer"), status=User.Status.APPROVED, is_active=True
-    ).values_list("email", flat=True)
-    subject, body = letter("processing/mail/truth", problem=problem)
-    for address in set(addresses):
-        try:
-            send_mail(subject, body, None, [address])
-        except OSError as error:
-            log.error("the alarm could not be mailed: %s", type(error).__name__)
+    tell_administrators(*letter("processing/mail/truth", problem=problem))

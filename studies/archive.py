@@ -40,11 +40,8 @@ def stream(study: Study, result: Result | None, *, to: User) -> StreamingHttpRes
         archive.add(chunks(stored), name)
         lines.append({"path": str(stored), "size": stored.size, "sha256": stored.sha256})
     told = corrections.as_file(study)
-    if told is not None:
-        archive.add(told, f"{root}/{corrections.EXPORTED_AS}")
-        digest = hashlib.sha256(told).hexdigest()
-        lines.append({"path": corrections.EXPORTED_AS, "size": len(told), "sha256": digest})
-    made = {offline.INDEX: offline.index_html(study, result, files)}
+    made = {} if told is None else {corrections.EXPORTED_AS: told}
+    made[offline.INDEX] = offline.index_html(study, result, files)
     if result is not None:
         made[offline.SEGMENTS] = "".join(offline.segments_csv(result)).encode()
     for name, data in made.items():

@@ -35,7 +35,7 @@ def write(
     text = _checked(text)
     with transaction.atomic():
         comment = Comment.objects.create(
-            study=study, by=by, by_name=by.name or by.email, text=text,
+            study=study, by=by, by_name=str(by), text=text,
             **{name: place[name] for name in _PLACE if place.get(name) not in (None, "")},
         )  # fmt: skip
         audit.record(by, "comment.write", study, comment=comment.public_id)
@@ -111,5 +111,5 @@ def people(study: Study, user: User) -> list[User]:
     found = {one.pk: one for one in (*own, *met) if one.pk != user.pk}
     return sorted(
         (one for one in found.values() if access.may(one, "see", study)),
-        key=lambda one: (one.name or one.email).lower(),
+        key=lambda one: str(one).lower(),
     )

@@ -162,19 +162,24 @@ def erase_by_retention(study: Study) -> Erasure | None:
         locked = Study.objects.select_for_update().filter(pk=study.pk, hold_reason="").first()
         if locked is None:
             return None
-        Erasure.objects.filter(study=locked, withdrawn_at=None, confirmed_at=None).update(
-            withdrawn_at=timezone.now()
-        )
-        erasure = Erasure(
-            trust_id=locked.trust_id, study_public_id=locked.public_id,
-            reference=locked.reference, reason=Erasure.Reason.RETENTION,
-        )  # fmt: skip
-        _erase(erasure, locked)
-        audit.record(None, "erasure.retention", erasure, study=erasure.study_public_id)
-        return erasure
+        return _erase_by_the_site(locked, Erasure.Reason.RETENTION, "erasure.retention")
 
 
 # --- doing it -----------------------------------------------------------------------------------
+
+
+def _erase_by_the_site(locked: Study, reason: str, verb: str) -> Erasure:
+    """Erase a study that no person was asked about; what a person had asked for is set aside."""
+    Erasure.objects.filter(study=locked, withdrawn_at=None, confirmed_at=None).update(
+        withdrawn_at=timezone.now()
+    )
+    erasure = Erasure(
+        trust_id=locked.trust_id, study_public_id=locked.public_id, reference=locked.reference,
+        reason=reason,
+    )  # fmt: skip
+    _erase(erasure, locked)
+    audit.record(None, verb, erasure, study=erasure.study_public_id)
+    return erasure
 
 
 def _erase(erasure: Erasure, study: Study) -> None:
@@ -245,15 +250,7 @@ def replay(public_ids: Iterable[str]) -> int:
     for study in Study.objects.filter(public_id__in=set(public_ids)):
         with transaction.atomic():
             locked = Study.objects.select_for_update().get(pk=study.pk)
-            Erasure.objects.filter(study=locked, withdrawn_at=None, confirmed_at=None).update(
-                withdrawn_at=timezone.now()
-            )
-            erasure = Erasure(
-                trust_id=locked.trust_id, study_public_id=locked.public_id,
-                reference=locked.reference, reason=Erasure.Reason.RESTORED,
-            )  # fmt: skip
-            _erase(erasure, locked)
-            audit.record(None, "erasure.replay", erasure, study=erasure.study_public_id)
+            erasure = _erase_by_the_site(locked, Erasure.Reason.RESTORED, "erasure.replay")
         finish(erasure.pk)
         count += 1
     return count

@@ -19,6 +19,18 @@ from studies.models.studies import Level, State
 from studies.segments import AHA_NAMES
 
 
+class DayField(forms.DateField):
+    """A day, written as people write it."""
+
+    def __init__(self, **options: Any) -> None:
+        # No date picker of the browser's: Chromium's keeps the tab key to itself.
+        box = forms.DateInput(
+            attrs={"inputmode": "numeric", "autocomplete": "off"}, format="%d/%m/%Y"
+        )
+        formats = ["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d %B %Y", "%d %b %Y"]
+        super().__init__(widget=box, input_formats=formats, **options)
+
+
 class PatientNumberForm(forms.Form):
     number = forms.CharField(
         label=_("Find a patient’s studies by local number"),
@@ -68,13 +80,9 @@ class ShareForm(forms.Form):
         help_text=_("It waits in their list; their signed answer comes back to you and stands in "
                     "the report. Do not name the patient."),
     )  # fmt: skip
-    due_on = forms.DateField(
+    due_on = DayField(
         label=_("Answer wanted by"),
         required=False,
-        widget=forms.DateInput(
-            attrs={"inputmode": "numeric", "autocomplete": "off"}, format="%d/%m/%Y"
-        ),
-        input_formats=["%d/%m/%Y", "%d.%m.%Y", "%Y-%m-%d", "%d %B %Y", "%d %b %Y"],
         help_text=_("Day/month/year, for example 31/3/2027."),
         error_messages={
             "invalid": _("Answer wanted by: this is no date. Give it as day/month/year, 31/3/2027.")
@@ -273,7 +281,7 @@ class CommentForm(forms.Form):
         kwargs.setdefault("auto_id", "comment_%s")
         super().__init__(*args, **kwargs)
         self.people = {one.public_id: one for one in people}
-        choices = [(key, one.name or one.email) for key, one in self.people.items()]
+        choices = [(key, str(one)) for key, one in self.people.items()]
         if choices:
             self.fields["tell"].choices = choices  # type: ignore[attr-defined]
         else:

@@ -10,9 +10,7 @@ import hmac
 import json
 import logging
 import shutil
-import tempfile
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +23,12 @@ from django.utils.translation import gettext_lazy
 
 from accounts import audit
 from accounts.models import Trust
-from corecmr import sandbox
+from corecmr import sandbox, temporary
 from corecmr.queue import enqueue
 from studies import examinations, identity, judging, record, storage, uploads
 from studies.models import Series, StoredFile, Study, Upload, UploadItem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from django.db.models import QuerySet
 
 log = logging.getLogger(__name__)
@@ -51,7 +47,7 @@ class IngestError(Exception):
 def ingest(upload: Upload) -> None:
     """Check, de-identify, sort and store the files of a claimed upload."""
     try:
-        with _scratch() as scratch:
+        with temporary.scratch("intake-") as scratch:
             manifest = _judge(upload, scratch)
             if _asks(upload, manifest):
                 return
@@ -75,16 +71,6 @@ def ingest(upload: Upload) -> None:
         uploads.fail(upload, str(_NO_ROOM))
         return
     uploads.empty_quarantine(upload)
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    settings.SCRATCH_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = Path(tempfile.mkdtemp(prefix="intake-", dir=settings.SCRATCH_DIR))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def trust_key(trust: Trust) -> bytes:

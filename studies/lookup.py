@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.core.mail import send_mail
 from django.db import transaction
 from django.http import Http404
 from django.utils import timezone
@@ -20,8 +19,8 @@ from django.utils import timezone
 from accounts import audit
 from accounts.identifiers import clean_reference
 from accounts.letters import letter
-from accounts.models import Membership, User
-from accounts.roles import roles_with
+from accounts.models import User
+from accounts.notices import tell_administrators
 from studies import access
 from studies.models import LookupGuard, Study
 
@@ -87,15 +86,5 @@ def _count(guard: LookupGuard, now: datetime) -> datetime | None:
 
 
 def _tell_administrators(person: User, until: datetime) -> None:
-    subject, body = letter("studies/mail/lookup_locked", person=person, until=until)
-    roles = roles_with("administer")
-    administrators = User.objects.filter(
-        pk__in=Membership.objects.filter(role__in=roles).values("user"),
-        status=User.Status.APPROVED, is_active=True,
-    )  # fmt: skip
-    try:
-        for administrator in administrators:
-            send_mail(subject, body, None, [administrator.email])
-    except OSError as error:
-        # The lock holds without the mail; the record has it too.
-        log.error("administrators were not told of a lock: %s", type(error).__name__)
+    # The lock holds without the mail; the record has it too.
+    tell_administrators(*letter("studies/mail/lookup_locked", person=person, until=until))

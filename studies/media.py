@@ -18,8 +18,9 @@ from studies.models import StoredFile
 
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)$")
 _CHUNK = 256 * 1024
-#: Shown in the page; all else is a download.
+#: Shown in the page, by type or by name; all else is a download.
 _INLINE = frozenset({"image/png", "video/mp4", "application/x-corecmr-frames"})
+_INLINE_NAMES = frozenset({"curves.json"})
 
 
 def serve(request: HttpRequest, public_id: str) -> HttpResponse:
@@ -27,7 +28,8 @@ def serve(request: HttpRequest, public_id: str) -> HttpResponse:
     stored = StoredFile.objects.select_related("study").filter(public_id=public_id).first()
     if stored is None:
         raise Http404
-    inline = stored.content_type in _INLINE and "download" not in request.GET
+    shown = stored.content_type in _INLINE or stored.name in _INLINE_NAMES
+    inline = shown and "download" not in request.GET
     access.require(person(request), "see" if inline else "download", stored.study)
     if request.GET.get("as") == "jpeg" and stored.content_type == "image/png":
         return _as_jpeg(request, stored)

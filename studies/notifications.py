@@ -8,7 +8,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Trust, User
-from accounts.roles import roles_with
 from studies import access
 from studies.models import Notification, Project, Study
 
@@ -35,10 +34,7 @@ def notify(
 
 def people_of(trust: Trust, capability: str = "read_studies") -> QuerySet[User]:
     """The approved people of a trust who may do something."""
-    return User.objects.filter(
-        memberships__trust=trust, memberships__role__in=roles_with(capability),
-        status=User.Status.APPROVED, is_active=True,
-    ).distinct()  # fmt: skip
+    return User.objects.who_may(capability, trust)
 
 
 def of(user: User) -> QuerySet[Notification]:

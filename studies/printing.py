@@ -37,10 +37,7 @@ def context(report: Report, told: dict[str, Any], *, owner: bool) -> dict[str, A
         "study": report.study,
         "result": report.result,
         "is_owner": owner,
-        "answers": [
-            (answer, questions.segments_in_words(answer))
-            for answer in questions.answers_for(report)
-        ],
+        "answers": questions.answers_for(report),
         "newer_result": latest if latest != report.result else None,
         "newer_report": report.study.reports.exclude(signed_at=None)
         .filter(version__gt=report.version)
@@ -105,5 +102,5 @@ def _answer_text(answer: Answer) -> str:
         f"Quality of the images: {answer.get_quality_display()}.",
     ]
     if answer.segments:
-        lines.append(f"Segments: {', '.join(questions.segments_in_words(answer))}.")
+        lines.append(f"Segments: {', '.join(answer.segment_names)}.")
     return "\n".join([*lines, *([answer.text] if answer.text else [])])

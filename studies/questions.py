@@ -100,8 +100,8 @@ def answer(
         given = Answer.objects.create(
             share=locked, finding=finding, quality=quality, segments=numbers, text=text,
             result_number=newest.number if newest else None,
-            signed_by=by, signed_name=by.name or by.email, signed_trust=str(by.trust or ""),
-            asked_name="" if share.by is None else share.by.name or share.by.email,
+            signed_by=by, signed_name=str(by), signed_trust=str(by.trust or ""),
+            asked_name=str(share.by or ""),
         )  # fmt: skip
         audit.record(by, "question.answer", share.study, share=share.public_id)
         if share.by is not None:
@@ -111,10 +111,6 @@ def answer(
 
 def is_overdue(share: Share) -> bool:
     return share.due_on is not None and share.due_on < timezone.localdate()
-
-
-def segments_in_words(answer: Answer) -> list[str]:
-    return [f"{number} {AHA_NAMES[number]}" for number in answer.segments if number in AHA_NAMES]
 
 
 def overdue(user: User) -> int:

@@ -90,7 +90,7 @@ def sign(draft: Report, *, by: User) -> None:
     access.require(by, "manage", draft.study)
     with transaction.atomic():
         signed = Report.objects.filter(pk=draft.pk, signed_at=None, saves=draft.saves).update(
-            signed_by=by, signed_name=by.name or by.email, signed_at=timezone.now()
+            signed_by=by, signed_name=str(by), signed_at=timezone.now()
         )
         if signed:
             audit.record(by, "report.sign", draft, version=draft.version)

@@ -34,6 +34,13 @@ def record(study_pk: int, report: Mapping[str, Any]) -> Result:
     return result
 
 
+def asked_for(study: Study, number: str | None) -> Result | None:
+    """The result of that number, the newest where none is asked for; None if there is none such."""
+    if number is None:
+        return study.results.first()
+    return study.results.filter(number=number).first() if number.isdecimal() else None
+
+
 def figures(report: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a whole study; what an engine did not tell, or told relatively, is None."""
     summary = report.get("summary")

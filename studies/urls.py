@@ -56,7 +56,6 @@ urlpatterns = [
     path("studies/<public_id:public_id>/series/", reading.series, name="study_series"),
     path("studies/<public_id:public_id>/workspace/", workspace.show, name="study_workspace"),
     path("studies/<public_id:public_id>/drawing/", workspace.drawing, name="study_drawing"),
-    path("files/<public_id:public_id>/curves.json", workspace.curves, name="workspace_curves"),
     path("studies/<public_id:public_id>/report/", reporting.write, name="report_write"),
     path("reports/<public_id:public_id>/", reporting.show, name="report"),
     path("reports/<public_id:public_id>/report.pdf", reporting.pdf, name="report_pdf"),

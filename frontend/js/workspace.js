@@ -36,10 +36,9 @@ const fixed = (value, digits) => (value === null || value === undefined || !Numb
 function numbersOf(panel) {
   if (!panel.film) return null;
   if (!isDrawn(panel)) return panel.film.aha;
-  if (panel.numbersFor !== drawing.content[folderOf(panel)].endocardium || panel.stale) {
+  if (panel.stale) {
     const { rows, cols, offset } = panel.film;
     panel.numbers = segmentsOf(outlinesOf(panel), panel.series.level, rows, cols, offset).numbers;
-    panel.numbersFor = drawing.content[folderOf(panel)].endocardium;
     panel.stale = false;
   }
   return panel.numbers;

@@ -115,7 +115,7 @@ def blood_curve(film: F32, times_s: F64, cavity: NDArray[np.bool_]) -> BloodCurv
     chosen = inner if inner.sum() >= 12 else cavity
     curves = film[:, chosen]
     mean = curves.mean(axis=1).astype(np.float64)
-    before = sr.baseline_frames(ndimage.gaussian_filter1d(mean, 0.7), times_s)
+    before = _before(mean, times_s)
     peak = int(mean.argmax())
     strength = curves[max(0, peak - 1) : peak + 2].mean(axis=0) - curves[before].mean(axis=0)
     bright = strength >= np.percentile(strength, 50)
@@ -127,9 +127,13 @@ def blood_curve(film: F32, times_s: F64, cavity: NDArray[np.bool_]) -> BloodCurv
 def blood_of(film: F32, times_s: F64, region: NDArray[np.bool_]) -> BloodCurve:
     """From all pixels of a region (r, c) that a person drew in blood, film (T, r, c)."""
     curves = film[:, region]
-    mean = curves.mean(axis=1).astype(np.float64)
-    before = sr.baseline_frames(ndimage.gaussian_filter1d(mean, 0.7), times_s)
+    before = _before(curves.mean(axis=1).astype(np.float64), times_s)
     return BloodCurve(_middle_half(curves), before, region)
+
+
+def _before(mean: F64, times_s: F64) -> slice:
+    """The frames before contrast, of blood's mean curve."""
+    return sr.baseline_frames(ndimage.gaussian_filter1d(mean, 0.7), times_s)
 
 
 def _middle_half(curves: NDArray[np.floating]) -> F64:

@@ -116,11 +116,12 @@ def _of(
     one, mine = series[n], found[n]
     if one.given_aif is not None:
         return input_function.given(one.given_aif)
+    if one.given_aif_region is not None:
+        return mine.own
     peers = [m for m in range(len(series)) if series[m].state == one.state]
     drawn = [m for m in peers if series[m].given_aif_region is not None]
-    if n in drawn or (drawn and one.state != "unknown"):
-        m = n if n in drawn else drawn[0]
-        return mine.own if m == n else _aligned(found[m].own, mine)[0]
+    if drawn and one.state != "unknown":
+        return _aligned(found[drawn[0]].own, mine)[0]
     if one.aif is not None:
         quick = _low_resolution(carried(one.aif, one.times_s, moved_mm), mine.gain.residue)
         if quick is not None:

@@ -29,8 +29,7 @@ def aha_map(anatomy: Anatomy, level: Level, *, mirrored: bool = False) -> tuple[
     themselves.
     """
     labels = anatomy.labels
-    cavity = np.argwhere(labels == LV_BLOOD).mean(axis=0)
-    middle = (float(cavity[0]), float(cavity[1]))
+    middle = _middle(anatomy)
     anterior, septum, told = _septum(anatomy, middle, mirrored=mirrored)
     rows, cols = np.nonzero(labels == MYOCARDIUM)
     angle = np.arctan2(-(rows - middle[0]), cols - middle[1]) - anterior
@@ -62,13 +61,10 @@ def insertions(
 
     Given back as ``GivenContours``' insertions they make the same segments.
     """
-    cavity = np.argwhere(anatomy.labels == LV_BLOOD).mean(axis=0)
-    middle = (float(cavity[0]), float(cavity[1]))
+    middle = _middle(anatomy)
     anterior, septum, _told = _septum(anatomy, middle, mirrored=mirrored)
-    reach = np.hypot(*(anatomy.epicardium - cavity).T)
-    around = np.arctan2(
-        -(anatomy.epicardium[:, 0] - middle[0]), anatomy.epicardium[:, 1] - middle[1]
-    )
+    down, right = (anatomy.epicardium - np.asarray(middle)).T
+    reach, around = np.hypot(down, right), np.arctan2(-down, right)
     points = []
     for angle in (anterior, anterior + septum):
         # The border's points lie close together; the nearest by angle tells its radius.
@@ -76,6 +72,12 @@ def insertions(
         radius = float(reach[int(away.argmin())])
         points.append((middle[0] - radius * np.sin(angle), middle[1] + radius * np.cos(angle)))
     return (points[0], points[1])
+
+
+def _middle(anatomy: Anatomy) -> tuple[float, float]:
+    """Of the cavity, (row, column) on the crop."""
+    row, col = np.argwhere(anatomy.labels == LV_BLOOD).mean(axis=0)
+    return float(row), float(col)
 
 
 def _septum(

@@ -20,7 +20,7 @@ from processing import protocols, runs, states, waiting
 from processing.engine_use import offered
 from processing.forms import TimesForm
 from processing.models import Run
-from studies import access, edits
+from studies import access, edits, results
 from studies.models import Study
 
 
@@ -176,7 +176,7 @@ def drawn(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(user, public_id)
     access.require(user, "run", study)
     number = request.POST.get("result", "")
-    result = study.results.filter(number=number).first() if number.isdecimal() else None
+    result = results.asked_for(study, number)
     if result is None:
         raise Http404
     edit = edits.of(result)

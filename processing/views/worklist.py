@@ -43,7 +43,9 @@ def home(request: HttpRequest) -> HttpResponse:
         "studies": len(page),
         "filters": chosen.names,
     }
-    if request.headers.get("HX-Request"):  # the list asks for itself while work is under way
+    # The list asks for itself while work is under way; of that answer only the list is taken.
+    by_itself = bool(request.headers.get("HX-Request"))
+    if by_itself:
         audit.record_once(user, "study.list", **seen)
     else:
         audit.record(user, "study.list", **seen)
@@ -53,7 +55,7 @@ def home(request: HttpRequest) -> HttpResponse:
         {
             "page": page,
             "studies": _rows(list(page), user),
-            "needs": needs.of(user),
+            "needs": [] if by_itself else needs.of(user),
             "filter": chosen,
             "query": chosen.query,
             "uploads": Upload.objects.filter(user=user, state__in=Upload.OPEN),

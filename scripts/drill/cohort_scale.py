@@ -6,23 +6,17 @@ over HTTP by a key.
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode
 
-from scripts import postgres
 from scripts.bench.table import Figure
 from scripts.drill.database import scene
-from scripts.steps import CHECKOUT
+from scripts.drill.served import served
 
 SIZES = (1_000, 10_000, 100_000)
 MARK = 10_000
@@ -71,7 +65,9 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
         project = make_project(user, trust)
         key = tokens.create(user, name="drill", scopes=["research"], days=1)[1]
         name = str(connection.settings_dict["NAME"])
-        with _served(name) as (address, pid):
+        options = ("--threads", "4", "--timeout", "600")
+        with served(name, *options) as (port, (pid,)):
+            address = f"http://127.0.0.1:{port}"
             ask = _asker(address, key)
             seconds: dict[int, tuple[float, float]] = {}
             done = 0
@@ -107,35 +103,6 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
             large[number] / small[number] / times_more, reach=1.25,
             note="1 is linear",
         )  # fmt: skip
-
-
-@contextmanager
-def _served(database: str) -> Iterator[tuple[str, int]]:
-    """One web process with the tests' settings on the drill's database."""
-    server = urlsplit(postgres.database_url(test=True))
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "corecmr.settings.test",
-        "DATABASE_URL": urlunsplit(server._replace(path=f"/{database}")),
-    }
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
-        web = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "corecmr.wsgi", "--bind",
-             f"fd://{listener.fileno()}", "--threads", "4", "--timeout", "600",
-             "--no-control-socket"],
-            cwd=CHECKOUT, env=environment, pass_fds=[listener.fileno()],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            urllib.request.urlopen(f"{address}/intended-use/", timeout=60).close()  # noqa: S310
-            children = Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text().split()
-            yield address, int(children[0])
-        finally:
-            web.terminate()
-            web.wait()
 
 
 def _asker(address: str, key: str) -> Callable[[dict[str, Any]], bytes]:

@@ -14,11 +14,9 @@ import random
 import signal
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import threading
 import time
-import venv
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -27,6 +25,8 @@ from typing import Any
 from urllib.parse import quote
 
 from scripts.bench.table import Figure
+from scripts.drill.brief import Brief
+from scripts.drill.python import python_with
 from scripts.steps import CHECKOUT
 
 LEASE_SECONDS = 2
@@ -136,27 +136,11 @@ def _children(pid: int) -> list[int]:
 
 @contextmanager
 def _worker(folder: Path, url: str) -> Iterator[_Worker]:
-    worker = _Worker(_python(folder), folder)
+    worker = _Worker(python_with(folder / "environment", "drill-engine", [Brief]), folder)
     try:
         yield worker
     finally:
         worker.end()
-
-
-def _python(folder: Path) -> Path:
-    """A Python with the packages of this one and the drill's engine beside them."""
-    home = folder / "environment"
-    venv.create(home, with_pip=False, symlinks=True)
-    (packages,) = home.glob("lib/python*/site-packages")
-    shared = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (packages / "shared.pth").write_text("\n".join(sorted(shared)))
-    about = packages / "drill_engine-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: drill-engine\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "[corecmr.engines]\nbrief = scripts.drill.brief:Brief\n"
-    )
-    return home / "bin" / "python"
 
 
 def _patiently(ask: Callable[[], Any]) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import os
 import random
-import socket
 import subprocess
 import sys
 import threading
@@ -21,11 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from scripts import postgres
 from scripts.bench.table import Figure
 from scripts.drill.database import scene
+from scripts.drill.served import served
 from scripts.steps import CHECKOUT
 
 SECONDS = 60
@@ -33,7 +31,11 @@ STUDIES = 200
 THINK_S = (3.0, 10.0)
 #: Three times what is asked of the site, at a pace that no reader keeps.
 RUSH, RUSH_SECONDS = 64, 20
-PROCESSES, THREADS = 4, 8
+_OPTIONS = (
+    "--workers", "4", "--worker-class", "gthread", "--threads", "8", "--timeout", "120",
+    "--keep-alive", "30",
+)  # fmt: skip
+_ENVIRONMENT = {"CORECMR_TRUSTED_PROXIES": "1", "CORECMR_SHED_AFTER_SECONDS": "3"}
 
 
 @dataclass
@@ -69,7 +71,10 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
 
         people, studies = _people(100), _studies()
         cookies = [_signed_in(person) for person in people]
-        with _served(str(connection.settings_dict["NAME"])) as (address, web):
+        name = str(connection.settings_dict["NAME"])
+        # As behind one proxy, which tells when each request came.
+        with served(name, *_OPTIONS, **_ENVIRONMENT) as (port, web):
+            address = ("127.0.0.1", port)
             for count in (10, 100):
                 said(f"{count} readers")
                 with _computing() as computing:
@@ -127,38 +132,6 @@ def _signed_in(person: Any) -> str:
     client = Client()
     client.force_login(person)
     return "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
-
-
-@contextmanager
-def _served(database: str) -> Iterator[tuple[tuple[str, int], list[int]]]:
-    """Web processes with the tests' settings on the drill's database, behind one assumed proxy."""
-    server = urlsplit(postgres.database_url(test=True))
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "corecmr.settings.test",
-        "DATABASE_URL": urlunsplit(server._replace(path=f"/{database}")),
-        "CORECMR_TRUSTED_PROXIES": "1",
-        "CORECMR_SHED_AFTER_SECONDS": "3",
-    }
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(1024)
-        web = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "corecmr.wsgi", "--bind",
-             f"fd://{listener.fileno()}", "--workers", str(PROCESSES), "--worker-class", "gthread",
-             "--threads", str(THREADS), "--timeout", "120", "--no-control-socket", "--keep-alive",
-             "30"],
-            cwd=CHECKOUT, env=environment, pass_fds=[listener.fileno()],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            address = listener.getsockname()
-            _ask(http.client.HTTPConnection(*address, timeout=60), "/intended-use/", "")
-            children = Path(f"/proc/{web.pid}/task/{web.pid}/children").read_text().split()
-            yield address, [int(pid) for pid in children]
-        finally:
-            web.terminate()
-            web.wait()
 
 
 def _processor(pids: list[int]) -> float:

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.identifiers import PublicIdField
+from studies.segments import AHA_NAMES
 
 
 class Answer(models.Model):
@@ -49,6 +50,10 @@ class Answer(models.Model):
 
     def __str__(self) -> str:
         return f"Answer of {self.signed_name}"
+
+    @property
+    def segment_names(self) -> list[str]:
+        return [f"{number} {AHA_NAMES[number]}" for number in self.segments if number in AHA_NAMES]
 
 
 class Comment(models.Model):

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET
 from accounts import audit
 from accounts.person import person
 from studies import access, cohorts, comparing, projects
+from studies import results as results_of
 from studies.models import Result, SegmentFlow, StoredFile, Study
 from studies.segments import AHA_NAMES
 
@@ -64,13 +65,12 @@ def _chosen(results: list[Result], number: str | None, usual: Result) -> Result:
 def difference(request: HttpRequest, public_id: str, folder: str) -> HttpResponse:
     """The map of the difference between two results of a study, for one series."""
     found = access.get_visible_or_404(person(request), public_id)
-    results = [
-        found.results.filter(number=number).first() if number.isdecimal() else None
-        for number in (request.GET.get("first", ""), request.GET.get("second", ""))
-    ]
-    if results[0] is None or results[1] is None:
+    first, second = (
+        results_of.asked_for(found, request.GET.get(name, "")) for name in ("first", "second")
+    )
+    if first is None or second is None:
         raise Http404
-    picture = comparing.difference_map(results[0], results[1], folder)
+    picture = comparing.difference_map(first, second, folder)
     if picture is None:
         raise Http404
     audit.record_once(person(request), "study.compare", found)

@@ -50,7 +50,6 @@ def question(request: HttpRequest, public_id: str) -> HttpResponse:
         "studies/question.html",
         {
             "share": share, "study": share.study, "form": form, "answer": answer,
-            "segments": questions.segments_in_words(answer) if answer else [],
             "overdue": questions.is_overdue(share),
         },
         status=400 if form.errors else 200,
@@ -80,7 +79,8 @@ def comment(request: HttpRequest, public_id: str) -> HttpResponse:
     if request.method == "GET":
         audit.record(user, "comment.list", study)
     return render(
-        request, "studies/comments.html", {**told(study, user), "study": study, "form": form},
+        request, "studies/comments.html",
+        {**told(study, user, owner=access.is_owner(user, study)), "study": study, "form": form},
         status=400 if form.errors else 200,
     )  # fmt: skip
 
@@ -92,9 +92,8 @@ def form_for(request: HttpRequest, study: Study) -> CommentForm:
     return CommentForm(request.POST or None, initial=known, people=people)
 
 
-def told(study: Study, user: User) -> dict[str, Any]:
-    """What the page shows of a discussion."""
-    owner = access.is_owner(user, study)
+def told(study: Study, user: User, *, owner: bool) -> dict[str, Any]:
+    """What the page shows of a discussion; owner: whether the person works in the owning trust."""
     return {
         "may_comment": access.may(user, "comment", study),
         "comments": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from statistics import median
 from typing import Any
 
@@ -24,6 +25,7 @@ from studies import (
     erasure,
     identity,
     media,
+    naming,
     numbers,
     offline,
     openings,
@@ -32,6 +34,7 @@ from studies import (
     site_checks,
 )
 from studies import record as record_of
+from studies import results as results_of
 from studies.forms import SeriesForm
 from studies.models import Result, Series, Share, StoredFile, Study
 from studies.models.studies import Level, State
@@ -49,7 +52,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     audit.record(person(request), "study.view", study)
     results = list(study.results.defer("report", "parameters"))
-    result = result_asked_for(results, request.GET.get("result"))
+    result = _asked_for(results, request.GET.get("result"))
     owner = access.is_owner(person(request), study)
     series = list(study.series.all())
     context: dict[str, Any] = {
@@ -72,7 +75,8 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     }
     if owner:
         context |= _patient(request, study)
-    context |= told(study, person(request)) | {"questions": _questions(person(request), study)}
+    context |= told(study, person(request), owner=owner)
+    context |= _questions(person(request), study, owner=owner)
     if result is not None:
         context |= result_context(result)
     return render(request, "studies/study.html", context)
@@ -96,22 +100,16 @@ def _same_patient(study: Study) -> list[tuple[Study, Result | None]]:
     return [(one, newest.get(one.pk)) for one in others]
 
 
-def _questions(user: User, study: Study) -> list[Share]:
+def _questions(user: User, study: Study, *, owner: bool) -> dict[str, Any]:
     """Questions about the study: all for the owning trust, for a guest those that came to him."""
-    owner = access.is_owner(user, study)
     mine = set(access.live_shares(user).filter(study=study).values_list("pk", flat=True))
-    found = [share for share in questions.asked_in(study) if owner or share.pk in mine]
-    for share in found:
-        answer = getattr(share, "answer", None)
-        share.answer_told = answer  # type: ignore[attr-defined]  # for the page
-        share.answer_segments = (  # type: ignore[attr-defined]
-            questions.segments_in_words(answer) if answer else []
-        )
-        share.may_answer = share.pk in mine  # type: ignore[attr-defined]
-    return found
+    return {
+        "questions": [one for one in questions.asked_in(study) if owner or one.pk in mine],
+        "answerable": mine,
+    }
 
 
-def result_asked_for(results: list[Result], number: str | None) -> Result | None:
+def _asked_for(results: list[Result], number: str | None) -> Result | None:
     """The result of that number; the newest where none is asked for."""
     if number is None:
         return results[0] if results else None
@@ -218,9 +216,7 @@ def _called(folder: str, series: list[dict[str, Any]]) -> str:
     entry = next((one for one in series if one["folder"] == folder), None)
     if entry is None:
         return str(_("The whole study"))
-    repeat = folder.rsplit("_", 1)[-1] if folder.count("_") == 2 else ""
-    name = f"{State(entry['state']).label}, {Level(entry['level']).label.lower()}"
-    return f"{name} ({repeat})" if repeat else name
+    return naming.called(entry)
 
 
 def _objects(files: list[StoredFile], series: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -235,17 +231,15 @@ def _grid(
     series: list[dict[str, Any]], files: dict[tuple[str, str], StoredFile]
 ) -> list[dict[str, Any]]:
     """Rows by state, cells by slice level, in the order a reader expects."""
-    rows = []
-    for state in State:
-        cells = [
-            _cell(entry, files)
-            for level in Level
-            for entry in series
-            if entry["state"] == state and entry["level"] == level
-        ]
-        if cells:
-            rows.append({"state": state.value, "label": state.label, "cells": cells})
-    return rows
+    by_state = groupby(naming.in_order(series), key=lambda entry: entry["state"])
+    return [
+        {
+            "state": state,
+            "label": State(state).label,
+            "cells": [_cell(entry, files) for entry in entries],
+        }
+        for state, entries in by_state
+    ]
 
 
 def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> dict[str, Any]:
@@ -254,7 +248,7 @@ def _cell(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> di
         "folder": folder,
         "state_label": State(entry["state"]).label,
         "level_label": Level(entry["level"]).label,
-        "repeat": folder.rsplit("_", 1)[-1] if folder.count("_") == 2 else "",
+        "repeat": naming.repeat_of(folder),
         "mbf_global": entry["mbf"]["global"],
         "segments": sorted(
             ((int(number), flow) for number, flow in entry["mbf"]["segments"].items()),
@@ -442,7 +436,7 @@ def segments(request: HttpRequest, public_id: str) -> HttpResponseBase:
     user = person(request)
     study = access.get_visible_or_404(user, public_id)
     access.require(user, "download", study)
-    result = result_asked_for(list(study.results.all()), request.GET.get("result"))
+    result = results_of.asked_for(study, request.GET.get("result"))
     if result is None:
         raise Http404
     audit.record(user, "study.download", study, kind="segments")

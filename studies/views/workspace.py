@@ -14,11 +14,9 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import audit
 from accounts.person import person
-from studies import access, bullseye, colours, edits, workspace_words
-from studies.models import ContourEdit, Result, StoredFile, Study
-from studies.models.studies import Level, State
+from studies import access, bullseye, colours, edits, naming, results, workspace_words
+from studies.models import ContourEdit, StoredFile
 from studies.segments import AHA_NAMES
-from studies.views.reading import result_asked_for
 
 _MOST_BYTES = 2 * 1024**2
 
@@ -27,8 +25,7 @@ _MOST_BYTES = 2 * 1024**2
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
     user = person(request)
     study = access.get_visible_or_404(user, public_id)
-    results = list(study.results.defer("parameters"))
-    result = result_asked_for(results, request.GET.get("result"))
+    result = results.asked_for(study, request.GET.get("result"))
     if result is None:
         raise Http404
     audit.record(user, "study.workspace", study, result=result.number)
@@ -40,17 +37,13 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     }
     series = [
         _series(entry, files)
-        for state in State
-        for level in Level
-        for entry in result.report["series"]
-        if entry["state"] == state
-        and entry["level"] == level
-        and (entry["folder"], "corrected.frames") in files
+        for entry in naming.in_order(result.report["series"])
+        if (entry["folder"], "corrected.frames") in files
     ]
     may_run = access.may(user, "run", study)
     context = {
         "may_comment": access.may(user, "comment", study),
-        "study": study, "result": result, "results": results, "may_run": may_run,
+        "study": study, "result": result, "may_run": may_run,
         "series": series,
         "scale_steps": [colour for colour, _low in bullseye.legend(colours.MBF_HIGH, 24)],
         "workspace": {
@@ -58,7 +51,10 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
             "scale": {"low": colours.MBF_LOW, "high": colours.MBF_HIGH, "unit": colours.MBF_UNIT,
                       "colours": colours.table_hex(256)},
             "names": AHA_NAMES,
-            "editAddress": _address("study_drawing", study, result) if may_run else None,
+            "editAddress": (
+                f"{reverse('study_drawing', args=[study.public_id])}?result={result.number}"
+                if may_run else None
+            ),
             "edit": _told(edits.of(result)) if may_run else None,
             "strings": workspace_words.strings(),
         },
@@ -66,14 +62,8 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     return render(request, "studies/workspace.html", context)
 
 
-def _address(name: str, study: Study, result: Result) -> str:
-    return f"{reverse(name, args=[study.public_id])}?result={result.number}"
-
-
 def _series(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> dict[str, Any]:
     folder = entry["folder"]
-    repeat = folder.rsplit("_", 1)[-1] if folder.count("_") == 2 else ""
-    label = f"{State(entry['state']).label}, {Level(entry['level']).label.lower()}"
 
     def address(name: str) -> str | None:
         stored = files.get((folder, name))
@@ -81,14 +71,12 @@ def _series(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> 
 
     return {
         "folder": folder,
-        "label": f"{label} ({repeat})" if repeat else label,
+        "label": naming.called(entry),
         "state": entry["state"],
         "level": entry["level"],
         "corrected": address("corrected.frames"),
         "original": address("original.frames"),
-        "curves": reverse("workspace_curves", args=[files[folder, "curves.json"].public_id])
-        if (folder, "curves.json") in files
-        else None,
+        "curves": address("curves.json"),
         "times": entry["frame_times_s"],
         "used": [frame["used"] for frame in entry["frames"]],
         "reasons": [frame["reason"] for frame in entry["frames"]],
@@ -102,31 +90,13 @@ def _series(entry: dict[str, Any], files: dict[tuple[str, str], StoredFile]) -> 
     }
 
 
-@require_GET
-def curves(request: HttpRequest, public_id: str) -> HttpResponse:
-    """Curves of one series, for who may see the study; the file itself is a download."""
-    stored = (
-        StoredFile.objects.select_related("study")
-        .filter(public_id=public_id, name="curves.json")
-        .first()
-    )
-    if stored is None:
-        raise Http404
-    access.require(person(request), "see", stored.study)
-    audit.record_once(person(request), "file.view", stored, kind=stored.kind)
-    with stored.file.open("rb") as handle:
-        response = HttpResponse(handle.read(), content_type="application/json")
-    response["Cache-Control"] = "private, no-cache"
-    return response
-
-
 @require_http_methods(["GET", "PUT", "DELETE"])
 def drawing(request: HttpRequest, public_id: str) -> HttpResponse:
     """What is drawn over a result: read, kept, taken back."""
     user = person(request)
     study = access.get_visible_or_404(user, public_id)
     access.require(user, "run", study)
-    result = result_asked_for(list(study.results.defer("parameters")), request.GET.get("result"))
+    result = results.asked_for(study, request.GET.get("result"))
     if result is None:
         raise Http404
     if request.method == "DELETE":

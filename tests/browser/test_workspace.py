@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
-import struct
 
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from scripts.visitor import Visitor
 from tests.browser.watch import OpenPage
+from tests.frames import read
 from tests.waiting import ANALYSIS_SECONDS, wait_for
 
 PLACES = 1000
@@ -29,15 +28,7 @@ def arrays(page: Page, number: int) -> tuple[dict, dict[str, np.ndarray]]:
     """The film of a panel as the server keeps it, read without the workspace's own program."""
     data = json.loads(page.locator("#workspace-data").text_content() or "")
     answer = page.request.get(data["series"][number]["corrected"])
-    whole = gzip.decompress(answer.body())
-    (length,) = struct.unpack("<I", whole[:4])
-    header = json.loads(whole[4 : 4 + length])
-    found = {}
-    for one in header["arrays"]:
-        count = int(np.prod(one["shape"]))
-        start = 4 + length + one["at"]
-        found[one["name"]] = np.frombuffer(whole, one["type"], count, start).reshape(one["shape"])
-    return header, found
+    return read(answer.body())
 
 
 def test_what_the_probe_says_is_what_was_computed(open_page: OpenPage, analysed: dict[str, str]):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sysconfig
-import venv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from django.core.files.base import ContentFile
 from accounts.models import User
 from processing.mcaq.phantom import make_study
 from processing.phantom_dicom import write_study
+from scripts.drill.python import python_with
 from studies import ingest, uploads
 from studies.models import Study
 from tests.processing import odd_engines
@@ -36,16 +35,7 @@ def phantom_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with the packages of this one and, installed beside them, the engines for tests."""
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=False, symlinks=True)
-    (packages,) = folder.glob("lib/python*/site-packages")
-    shared = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    (packages / "shared.pth").write_text("\n".join(sorted(shared)))
-    about = packages / "odd_engines-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-engines\nVersion: 1.0\n")
-    points = [f"{one.name} = {one.__module__}:{one.__name__}" for one in odd_engines.ENGINES]
-    (about / "entry_points.txt").write_text("\n".join(["[corecmr.engines]", *points, ""]))
-    return folder / "bin" / "python"
+    return python_with(folder, "odd-engines", odd_engines.ENGINES)
 
 
 @pytest.fixture(scope="session")

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import struct
-
 import numpy as np
 
 from processing import frames
-
-
-def read(path):
-    """Header and arrays, read as a browser reads them."""
-    whole = gzip.decompress(path.read_bytes())
-    (length,) = struct.unpack("<I", whole[:4])
-    header = json.loads(whole[4 : 4 + length])
-    arrays = {}
-    for one in header["arrays"]:
-        count = int(np.prod(one["shape"]))
-        at = 4 + length + one["at"]
-        assert at % 4 == 0
-        arrays[one["name"]] = np.frombuffer(whole, one["type"], count, at).reshape(one["shape"])
-    return header, arrays
+from tests.frames import read
 
 
 def test_what_is_written_is_read_again(tmp_path):
@@ -32,7 +15,7 @@ def test_what_is_written_is_read_again(tmp_path):
     labels = draw.integers(0, 4, (13, 11)).astype(np.uint8)
     aha = draw.integers(0, 17, (13, 11)).astype(np.uint8)
     frames.write_result(tmp_path / "a.frames", film, (4, 9), mbf=mbf, segmentation=labels, aha=aha)
-    header, arrays = read(tmp_path / "a.frames")
+    header, arrays = read((tmp_path / "a.frames").read_bytes())
     assert header["offset"] == [4, 9]
     back = header["low"] + header["step"] * arrays["film"].astype(np.float64)
     assert np.abs(back - film).max() <= header["step"] / 2 + 1e-3
@@ -47,6 +30,6 @@ def test_the_same_film_makes_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         frames.write_film(tmp_path / name, film, (0, 0))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    header, arrays = read(tmp_path / "a")
+    header, arrays = read((tmp_path / "a").read_bytes())
     assert header["low"] == 7.0
     assert not arrays["film"].any()

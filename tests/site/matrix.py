@@ -119,7 +119,7 @@ TABLE = [
         f"{_STUDY}drawing/", get=("run", 200), put=("run", 400), delete=("run", 200),
     ),
     row(f"{_STUDY}run/drawn/", post=("run", 302), data={"result": "2"}),
-    row("files/<public_id:public_id>/curves.json", "/files/{curves}/curves.json", get=("see", 200)),
+    row("files/<public_id:public_id>/", "/files/{curves}/", get=("see", 200), head=("see", 200)),
     row(f"{_STUDY}series/", get=("manage", 200), post=("manage", 200)),
     row(
         f"{_STUDY}record/", get=("manage", 200), post=("manage", 302), data={"agent": "gadoterate"},

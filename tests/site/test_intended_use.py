@@ -7,7 +7,7 @@ from tests.conftest import CHECKOUT
 
 SOURCES = ("corecmr", "accounts", "studies", "processing", "templates", "frontend", "scripts")
 #: The page of last resort can ask nothing of the program, and accounts may not import studies.
-REPEATS = ("templates/500.html", "templates/503.html", "templates/accounts/mail/approved.txt")
+REPEATS = ("templates/500.html", "templates/accounts/mail/approved.txt")
 
 
 def test_no_source_has_words_of_its_own_for_it():

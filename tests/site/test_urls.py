@@ -200,9 +200,6 @@ SITE: dict[str, list[Use]] = {
     "studies/<public_id:public_id>/run/drawn/": [
         post("/studies/{study}/run/drawn/", OWNERS, data=lambda: {"result": "1"}, ok=302),
     ],
-    "files/<public_id:public_id>/curves.json": [
-        Use("/files/{curves}/curves.json", SEERS, verb="file.view"),
-    ],
     "studies/<public_id:public_id>/compare/": [
         Use("/studies/{study}/compare/", SEERS, verb="study.compare"),
     ],
@@ -309,6 +306,7 @@ SITE: dict[str, list[Use]] = {
     ],
     "files/<public_id:public_id>/": [
         Use("/files/{picture}/", SEERS, verb="file.view"),
+        Use("/files/{curves}/", SEERS, verb="file.view"),
         Use("/files/{picture}/?download", TAKERS, verb="file.download"),
         Use("/files/{data}/", TAKERS, verb="file.download"),
         Use("/files/{data}/", TAKERS, method="head", verb="file.download"),

@@ -33,9 +33,7 @@ class Command(BaseCommand):
         people = [_person(text) for text in options["people"]]
         if len({email for _name, email in people}) != len(people):
             raise CommandError("The same address twice: two different people are needed.")
-        there = User.objects.filter(
-            memberships__role=Role.ADMINISTRATOR, status=User.Status.APPROVED, is_active=True
-        ).distinct()
+        there = User.objects.who_may("administer")
         # Below two nobody could make another one: then this command may help again.
         if there.count() >= 2:
             raise CommandError(

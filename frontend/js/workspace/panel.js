@@ -16,6 +16,8 @@ export class Panel {
     this.region = [];
     this.regionIsClosed = false;
     this.films = {};
+    // Whether the segment numbers are to be made anew from what is drawn.
+    this.stale = true;
     this.grey = document.createElement('canvas');
     this.colour = document.createElement('canvas');
     this.dirty = true;

@@ -66,8 +66,8 @@ class Command(BaseCommand):
                     if time.monotonic() - last_sweep > SWEEP_SECONDS:
                         last_sweep = time.monotonic()
                         uploads.sweep()
+                        truth.due()
                     erasure.reap()
-                    truth.due()
                     if time.monotonic() - last_head > HEAD_SECONDS:
                         last_head = time.monotonic()
                         self._keep_head()

@@ -80,7 +80,10 @@ def comment(request: HttpRequest, public_id: str) -> HttpResponse:
         audit.record(user, "comment.list", study)
     return render(
         request, "studies/comments.html",
-        {**told(study, user, owner=access.is_owner(user, study)), "study": study, "form": form},
+        {
+            **told(study, user, owner=access.is_owner(user, study)),
+            "study": study, "form": form, "film": _film(form["folder"].value() or ""),
+        },
         status=400 if form.errors else 200,
     )  # fmt: skip
 
@@ -116,12 +119,16 @@ def place(one: Comment) -> str:
     if one.segment:
         parts.append(f"{one.segment} {AHA_NAMES[one.segment]}")
     if one.folder:
-        parts.append(one.folder.replace("_", " "))
+        parts.append(_film(one.folder))
     if one.frame is not None:
         parts.append(_("frame %(number)s") % {"number": one.frame + 1})
     if one.row is not None and one.column is not None:
         parts.append(_("row %(row)s, column %(column)s") % {"row": one.row, "column": one.column})
     return ", ".join(parts)
+
+
+def _film(folder: str) -> str:
+    return folder.replace("_", " ")
 
 
 def _workspace(one: Comment) -> str:

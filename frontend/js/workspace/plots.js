@@ -15,10 +15,22 @@ function axes(strings, unit, two, theme = DARK) {
   return list;
 }
 
+const drawn = new WeakMap();
+// A plot has a width of its own, which would hold a page open that became narrower.
+const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => {
+  const shown = drawn.get(target);
+  if (shown && target.clientWidth && shown.width !== wide(target)) shown.setSize({ width: wide(target), height: shown.height });
+}));
+
+function wide(place) {
+  return Math.max(240, place.clientWidth);
+}
+
 function plot(place, options, data) {
   place.replaceChildren();
-  const width = Math.max(240, place.clientWidth);
-  return new uPlot({ width, height: options.height, legend: { live: false }, cursor: { drag: { x: false, y: false } }, ...options }, data, place);
+  const sizes = { width: wide(place), height: options.height };
+  drawn.set(place, new uPlot({ ...sizes, legend: { live: false }, cursor: { drag: { x: false, y: false } }, ...options }, data, place));
+  widths.observe(place);
 }
 
 /** Contrast in blood and in the muscle of one segment, with the fit. */

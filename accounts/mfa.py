@@ -53,7 +53,7 @@ def is_required(user: User | AnonymousUser) -> bool:
     """Whether ``user`` must have a second factor: the site asks for it, or a trust of theirs."""
     if not isinstance(user, User):
         return False
-    return settings.REQUIRE_MFA or user.memberships.filter(trust__require_mfa=True).exists()
+    return settings.REQUIRE_MFA or any(one.trust and one.trust.require_mfa for one in user.held)
 
 
 def is_missing(user: User | AnonymousUser) -> bool:

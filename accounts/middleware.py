@@ -58,7 +58,7 @@ class SessionLimitsMiddleware:
             request.session[sessions.LISTED] = True
             UserSession.objects.create_from_request(request)
         if active:
-            request.session[sessions.ACTIVE] = sessions.now()
+            sessions.note_activity(request.session)
         timezone.activate(ZoneInfo(person(request).time_zone))
 
 

@@ -171,18 +171,31 @@ class User(AbstractBaseUser):
         return self.is_active and self.status == self.Status.APPROVED
 
     @cached_property
+    def held(self) -> list[Membership]:
+        """The person's memberships with their trusts, asked once for the life of this object:
+        that is one request, or one piece of a worker's work."""
+        return list(self.memberships.select_related("trust"))
+
+    @property
     def roles(self) -> frozenset[str]:
-        return frozenset(self.memberships.values_list("role", flat=True))
+        return frozenset(one.role for one in self.held)
+
+    def trusts_where(self, capability: str) -> frozenset[int]:
+        """Primary keys of the trusts in which one of the person's roles gives ``capability``."""
+        return frozenset(
+            one.trust_id
+            for one in self.held
+            if one.trust_id is not None and capability in CAPABILITIES[one.role]
+        )
 
     def can(self, capability: str) -> bool:
         """Whether one of the person's roles gives ``capability``; never while unapproved."""
         return self.is_approved and any(capability in CAPABILITIES[role] for role in self.roles)
 
-    @cached_property
+    @property
     def trust(self) -> Trust | None:
         """The trust the person works for; administrators of the site have none."""
-        membership = self.memberships.filter(trust__isnull=False).select_related("trust").first()
-        return membership.trust if membership else None
+        return next((one.trust for one in self.held if one.trust is not None), None)
 
     # Django admin asks these two; what a person may do there follows from the role alone.
     @property

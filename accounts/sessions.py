@@ -20,6 +20,8 @@ from corecmr.errors import wants_json
 BEGAN, ACTIVE = "session_began_at", "session_active_at"
 #: Set once the session stands in the list of its owner.
 LISTED = "session_listed"
+#: What somebody does is noted at most so often: a session that changes is written to the database.
+_NOTED_EVERY_SECONDS = 10
 
 
 def now() -> float:
@@ -29,6 +31,13 @@ def now() -> float:
 def begin(session: Any) -> None:
     """Start both clocks; called at each sign-in."""
     session[BEGAN] = session[ACTIVE] = now()
+
+
+def note_activity(session: Any) -> None:
+    """Somebody did something, now."""
+    moment = now()
+    if moment - session.get(ACTIVE, 0) >= _NOTED_EVERY_SECONDS:
+        session[ACTIVE] = moment
 
 
 def is_activity(request: HttpRequest) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -20,9 +21,10 @@ def site(request: HttpRequest) -> dict[str, object]:
     look_up = user is not None and user.is_authenticated and user.can("read_studies")
     return {
         "intended_use": INTENDED_USE,
-        "nav": list(_nav(request)),
+        "nav": cache(lambda: list(_nav(request))),
         "may_look_up": look_up,
-        "unread_notifications": _unread(request),
+        # Asked for by whole pages alone, not by the parts that they load.
+        "unread_notifications": cache(lambda: _unread(request)),
         "session_warning_seconds": settings.SESSION_WARNING_SECONDS,
         "second_factor_required": lambda: user is not None and mfa.is_required(user),
         "passkeys_need_a_name": _by_name(request),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import cast
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from processing import states
 from processing.models import Run
-from studies import access, notifications, questions
+from studies import access, questions
 from studies.models import Notification, Report, Study, Upload
 
 #: Of each kind; what is more stands in the list below it.
@@ -59,48 +60,48 @@ def _uploads(user: User) -> list[Need]:
 
 def _failed(user: User) -> list[Need]:
     """Analyses that failed last, of what the person sent or asked for."""
-    latest = Run.objects.filter(study=OuterRef("study")).order_by("-created_at").values("pk")[:1]
-    runs = (
-        Run.objects.filter(state=states.FAILED, pk=Subquery(latest))
-        .filter(study__in=access.visible_to(user))
+    later = Run.objects.filter(study=OuterRef("study"), created_at__gt=OuterRef("created_at"))
+    runs = list(
+        Run.objects.filter(Q(requested_by=user) | Q(study__uploaded_by=user), state=states.FAILED)
+        .filter(~Exists(later))
         .select_related("study")
         .order_by("-finished_at")
     )
+    seen = access.seen_by(user, (run.study_id for run in runs))
     return [
         Need(
             _("An analysis failed"), reverse("study", args=[run.study.public_id]),
             run.study.reference, run.reason,
         )
         for run in runs
-        if user.pk in (run.requested_by_id, run.study.uploaded_by_id)
+        if run.study_id in seen
     ][:_MOST]  # fmt: skip
 
 
 def _drafts(user: User) -> list[Need]:
-    drafts = Report.objects.filter(
-        written_by=user, signed_at=None, study__in=access.visible_to(user)
-    ).select_related("study")
+    drafts = list(Report.objects.filter(written_by=user, signed_at=None).select_related("study"))
+    seen = access.seen_by(user, (draft.study_id for draft in drafts))
     return [
         Need(
             _("Your draft report is not signed"),
             reverse("report_write", args=[draft.study.public_id]),
             draft.study.reference,
         )
-        for draft in drafts[:_MOST]
-    ]
+        for draft in drafts
+        if draft.study_id in seen
+    ][:_MOST]
 
 
 def _calls(user: User) -> list[Need]:
-    called = (
-        notifications.of(user)
-        .filter(kind=Notification.Kind.MENTIONED, read_at=None)
-        .select_related("study", "by")
+    called = list(
+        Notification.objects.filter(
+            to=user, kind=Notification.Kind.MENTIONED, read_at=None, study__isnull=False
+        ).select_related("study", "by")
     )
+    seen = access.seen_by(user, (one.study_id for one in called if one.study_id))
     found: dict[str, Need] = {}
-    for one in called[:_MOST]:
-        study: Study | None = one.study
-        if study is None:
-            continue
+    for one in [one for one in called if one.study_id in seen][:_MOST]:
+        study = cast(Study, one.study)
         found.setdefault(
             study.reference,
             Need(

@@ -15,8 +15,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from accounts import audit
-from accounts.models import Membership, Trust, User
-from accounts.roles import roles_with
+from accounts.models import Trust, User
 from processing.models import Protocol, ProtocolVersion
 from processing.protocol import BadProtocol, check
 from studies.models import Series, Study, Upload
@@ -48,8 +47,7 @@ def visible_to(user: User) -> QuerySet[Protocol]:
     """Protocols of the person's own trust."""
     if not user.is_authenticated or not user.can("protocols"):
         return Protocol.objects.none()
-    trusts = Membership.objects.filter(user=user, role__in=roles_with("protocols")).values("trust")
-    return Protocol.objects.filter(trust__in=trusts)
+    return Protocol.objects.filter(trust__in=user.trusts_where("protocols"))
 
 
 def get_visible_or_404(user: User, public_id: str) -> Protocol:

@@ -7,6 +7,7 @@ half-matching rows of one study pass as one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -24,15 +25,10 @@ OWNER_VERBS: frozenset[str] = frozenset(
 )
 
 
-def _clinical_trusts(user: User) -> QuerySet[Membership]:
-    return Membership.objects.filter(user=user, role__in=roles_with("read_studies"))
-
-
 def live_shares(user: User) -> QuerySet[Share]:
     """The shares that the person has at this moment, through a trust or as a person."""
-    trusts = _clinical_trusts(user).values("trust")
     return Share.objects.filter(
-        Q(to_user=user) | Q(to_trust__in=trusts),
+        Q(to_user=user) | Q(to_trust__in=user.trusts_where("read_studies")),
         revoked_at=None,
         expires_at__gt=timezone.now(),
     )
@@ -43,9 +39,15 @@ def visible_to(user: User) -> QuerySet[Study]:
     if not user.is_authenticated or not user.can("read_studies"):
         return Study.objects.none()
     shared = live_shares(user).filter(study=OuterRef("pk"))
-    return Study.objects.filter(
-        Q(trust__in=_clinical_trusts(user).values("trust")) | Exists(shared)
-    )
+    return Study.objects.filter(Q(trust__in=user.trusts_where("read_studies")) | Exists(shared))
+
+
+def seen_by(user: User, studies: Iterable[int]) -> set[int]:
+    """Which of the studies (primary keys) the person may see; asks nothing where there are none."""
+    asked = set(studies)
+    if not asked:
+        return set()
+    return set(visible_to(user).filter(pk__in=asked).values_list("pk", flat=True))
 
 
 def researchable_by(user: User) -> QuerySet[Study]:
@@ -76,7 +78,7 @@ def may(user: User, verb: Verb, study: Study) -> bool:
     """Whether ``user`` may do ``verb`` with ``study``."""
     if not user.can("read_studies"):
         return False
-    if _clinical_trusts(user).filter(trust=study.trust_id).exists():
+    if study.trust_id in user.trusts_where("read_studies"):
         return verb in OWNER_VERBS
     return any(verb in share.verbs for share in live_shares(user).filter(study=study))
 

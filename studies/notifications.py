@@ -45,6 +45,9 @@ def of(user: User) -> QuerySet[Notification]:
 
 
 def unread(user: User) -> int:
+    """How many wait. Asked on every page: mostly none do, and who may see what is not asked."""
+    if not Notification.objects.filter(to=user, read_at=None).exists():
+        return 0
     return of(user).filter(read_at=None).count()
 
 

@@ -68,7 +68,8 @@ DESK, TELEPHONE = 1280, 390
 MAGNIFIED = 320
 MOST_BYTES = 150_000
 OPEN_ALL = """
-    for (const one of document.querySelectorAll("details")) if (one.checkVisibility()) one.open = true;
+    for (const one of document.querySelectorAll("details"))
+        if (one.checkVisibility()) one.open = true;
 """
 
 

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import IO
 
 _PR_SET_PDEATHSIG = 1
+#: People who wait for a page come before what is computed.
+_NICE = 10
 #: What an ended child said may still be on its way for so long.
 _LAST_WORDS_SECONDS = 2.0
 
@@ -161,7 +163,10 @@ def _become(memory: int, cpu: int, file_bytes: int, parent: int, command: list[s
     with suppress(OSError):
         # If the machine runs out of memory, the child goes first, not the database.
         Path("/proc/self/oom_score_adj").write_text("800")
-    os.nice(5)
+    os.nice(_NICE)
+    with suppress(OSError):
+        # Where the kernel shares the processor between sessions first, within them by niceness.
+        Path("/proc/self/autogroup").write_text(str(_NICE))
     os.execv(command[0], command)  # noqa: S606
 
 

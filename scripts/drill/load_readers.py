@@ -10,8 +10,6 @@ from __future__ import annotations
 import http.client
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -24,7 +22,6 @@ from typing import Any
 from scripts.bench.table import Figure
 from scripts.drill.database import scene
 from scripts.drill.served import served
-from scripts.steps import CHECKOUT
 
 SECONDS = 60
 STUDIES = 200
@@ -145,27 +142,20 @@ def _processor(pids: list[int]) -> float:
 
 @contextmanager
 def _computing() -> Iterator[Callable[[], int]]:
-    """One analysis after another on this machine, as a worker would do them."""
+    """One analysis after another on this machine, each in a child such as a worker's."""
+    from corecmr import sandbox
+
     done = [0]
     stop = threading.Event()
-    code = (
-        "from processing.mcaq.phantom import make_study\n"
-        "from processing.engines import get_engine\n"
-        "study = make_study(9)\n"
-        "get_engine('mcaq').analyse(study.series, {}, lambda stage, done: None)\n"
-    )
+    limits = sandbox.Limits(memory_bytes=4 * 2**30, wall_seconds=600, cpu_seconds=600)
 
     def work() -> None:
         while not stop.is_set():
-            process = subprocess.Popen(
-                [sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            outcome = sandbox.run(
+                "scripts.drill.analysis", [], limits, keep_going=lambda: not stop.is_set(),
+                beat_seconds=0.1,
             )  # fmt: skip
-            while process.poll() is None:
-                if stop.wait(0.1):
-                    process.kill()
-            process.wait()
-            done[0] += process.returncode == 0
+            done[0] += outcome.returncode == 0
 
     thread = threading.Thread(target=work)
     thread.start()

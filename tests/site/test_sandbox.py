@@ -37,6 +37,19 @@ def test_lines_and_input_pass_and_nothing_secret_is_inherited(tmp_path, monkeypa
     assert sandbox.parse_json_line(lines[0]) == {"read": "hello", "secret": None}
 
 
+def test_a_child_computes_in_what_pages_leave(tmp_path):
+    lines: list[str] = []
+    run(
+        """
+        import os, pathlib
+        group = pathlib.Path("/proc/self/autogroup")
+        print(os.nice(0), group.read_text().split()[-1] if group.exists() else "10")
+        """,
+        tmp_path, on_line=lines.append,
+    )  # fmt: skip
+    assert lines == ["10 10"]
+
+
 def test_a_glutton_is_refused_memory(tmp_path):
     outcome = run("x = bytearray(2 * 1024**3)", tmp_path)
     assert outcome.returncode == 1

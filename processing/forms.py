@@ -25,11 +25,15 @@ from processing.protocol import (
     WHOLE_NUMBERS,
 )
 from processing.protocol_words import GIVEN, SEQUENCE, TISSUE, WORDS, Word
+from studies import readings
 from studies.forms import DayField
+from studies.models import Result
+from studies.models.readings import SetAside
 from studies.models.studies import ResearchConsent, State
 from studies.naming import called
 from studies.pace import DOUBTS_OF_TIME, pace
 from studies.scanners import MAKER_NAMES, MODELS
+from studies.segments import AHA_NAMES
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
 _FIELDS_T = (0.55, 1.0, 1.5, 3.0, 7.0)
@@ -486,3 +490,56 @@ def _held(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _all_of(state: str) -> str:
     return now("All slices, %(state)s") % {"state": str(State(state).label).lower()}
+
+
+class ReadingForm(forms.Form):
+    """Each value of a result: accepted, or set aside for a reason. Accepted is what nobody says."""
+
+    def __init__(
+        self, *args: Any, result: Result, read: readings.Read | None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._places = {
+            f"{state}-{number}": (state, number)
+            for state, number in sorted(readings.values(result.report))
+        }
+        for name, (state, number) in self._places.items():
+            label = f"{AHA_NAMES[number]}, {str(State(state).label).lower()}"
+            self.fields[name] = forms.ChoiceField(
+                label=label, required=False, choices=[("", _("Accept")), *SetAside.choices],
+                initial=read.set_aside.get((state, number), "") if read else "",
+            )  # fmt: skip
+        self._flows = {
+            (flow.state, flow.segment): flow for flow in reversed(list(result.segment_flows.all()))
+        }
+
+    def set_aside(self) -> dict[tuple[str, int], str]:
+        """What was said of a valid form, by state and AHA segment."""
+        return {
+            place: self.cleaned_data[name]
+            for name, place in self._places.items()
+            if self.cleaned_data[name]
+        }
+
+    def states(self) -> list[str]:
+        held = {state for state, _number in self._places.values()}
+        return [str(state.label) for state in State if state in held]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row for each segment: its number and name, and for each state the value and box."""
+        held = {state for state, _number in self._places.values()}
+        return [
+            {
+                "number": number,
+                "name": name,
+                "cells": [
+                    {"flow": self._flows[state, number], "box": self[f"{state}-{number}"],
+                     "label": state.label}
+                    if f"{state}-{number}" in self._places
+                    else {"label": state.label}
+                    for state in State
+                    if state in held
+                ],
+            }
+            for number, name in AHA_NAMES.items()
+        ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from processing.views import protocols, recording, running, worklist
+from processing.views import protocols, reading, recording, running, worklist
 
 urlpatterns = [
     path("", worklist.home, name="home"),
@@ -17,6 +17,7 @@ urlpatterns = [
     ),
     path("studies/<public_id:public_id>/run/options/", running.options, name="run_options"),
     path("studies/<public_id:public_id>/run/drawn/", running.drawn, name="run_drawn"),
+    path("studies/<public_id:public_id>/segments/", reading.segments, name="study_reading"),
     path("studies/<public_id:public_id>/record/", recording.study, name="study_record"),
     path("uploads/<public_id:public_id>/record/", recording.upload, name="upload_record"),
     path("protocols/", protocols.index, name="protocols"),

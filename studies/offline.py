@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from django.template.loader import render_to_string
 
 from corecmr.spreadsheet import csv_lines
+from studies import readings
 from studies.intended_use import INTENDED_USE
 from studies.models import Result, StoredFile, Study
 from studies.segments import AHA_NAMES
@@ -19,13 +20,14 @@ _PICTURES = frozenset({"mbf.png", "cine.mp4", "original.mp4", "poster.png", "mot
 def segments_csv(result: Result) -> Iterator[str]:
     """One line for each segment of each series; units stand in the names of the columns."""
     flows = result.segment_flows.order_by("folder", "segment")
-    reserve = result.report.get("reserve") or {}
+    reserve, read = result.report.get("reserve") or {}, readings.of(result)
     yield from csv_lines(
         [
             (
                 "reference", "result", "engine", "engine_version", "series", "state", "level",
                 "segment", "segment_name", "mbf_ml_per_min_per_g", "mbf_low_90_ml_per_min_per_g",
                 "mbf_high_90_ml_per_min_per_g", "marked_ischaemic", "reserve",
+                "set_aside_by_reader",
             )
         ]
     )  # fmt: skip
@@ -36,6 +38,7 @@ def segments_csv(result: Result) -> Iterator[str]:
             one.mbf, one.low, one.high,
             "" if one.ischaemic is None else str(one.ischaemic).lower(),
             reserve.get(str(one.segment), "") if one.state == "stress" else "",
+            read.why(one.state, one.segment) if read else "",
         )
         for one in flows
     )  # fmt: skip

@@ -5,7 +5,7 @@ They say what was measured, never what it means for the patient: that is the rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from studies.colours import MBF_UNIT
@@ -18,16 +18,28 @@ _COLOURS = {
 }
 
 
-def sentences(report: Mapping[str, Any], names: Mapping[int, Any], *, number: int) -> str:
+def sentences(
+    report: Mapping[str, Any],
+    names: Mapping[int, Any],
+    *,
+    number: int,
+    set_aside: Sequence[str] = (),
+) -> str:
     """Paragraphs of plain text from ``report`` (report.json); ``names`` are those of AHA segments.
 
-    number: of the result among the study's.
+    number: of the result among the study's. set_aside: what the reader does not count, which
+    ``report`` holds no more.
     """
     paragraphs = [
         _technique(report, number),
         *(text for state in ("stress", "rest", "unknown") for text in _state(report, state)),
         *_reserve(report),
         *_below_the_cut(report, names),
+        *(
+            [f"Set aside by the reader, and not counted: {'; '.join(set_aside)}."]
+            if set_aside
+            else []
+        ),
         *_findings(report),
     ]
     return "\n\n".join(paragraphs)

@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.models import User
-from studies import access, report_text
-from studies.models import Report, Result, Study
+from studies import access, readings, report_text
+from studies.models import Reading, Report, Result, Study
 from studies.segments import AHA_NAMES
 
 MOST_CHARACTERS = 20_000
@@ -42,7 +42,11 @@ def beginning(result: Result) -> str:
     last = next(iter(signed_of(result.study)), None)
     if last is not None and last.result_id == result.pk:
         return last.text
-    return report_text.sentences(result.report, AHA_NAMES, number=result.number)
+    read = readings.of(result)
+    return report_text.sentences(
+        readings.as_read(result.report, read), AHA_NAMES, number=result.number,
+        set_aside=read.told() if read else (),
+    )  # fmt: skip
 
 
 def save(study: Study, *, by: User, text: str, seen: int | None) -> Report:
@@ -89,9 +93,11 @@ def sign(draft: Report, *, by: User) -> None:
     """Close the draft under the person's name. Doing it twice is one."""
     access.require(by, "manage", draft.study)
     with transaction.atomic():
+        reading = Reading.objects.filter(result=draft.result_id).first()
         signed = Report.objects.filter(pk=draft.pk, signed_at=None, saves=draft.saves).update(
-            signed_by=by, signed_name=str(by), signed_at=timezone.now()
-        )
+            signed_by=by, signed_name=str(by), signed_at=timezone.now(),
+            reading=readings.frozen(reading) if reading else None,
+        )  # fmt: skip
         if signed:
             audit.record(by, "report.sign", draft, version=draft.version)
         elif not Report.objects.filter(pk=draft.pk, signed_by=by).exists():

@@ -8,6 +8,7 @@ from studies.models.identity import SourceIdentity
 from studies.models.lookups import LookupGuard
 from studies.models.notifications import Notification
 from studies.models.projects import Cohort, Project, ProjectTrust
+from studies.models.readings import Reading
 from studies.models.reports import Report
 from studies.models.results import Result, SegmentFlow
 from studies.models.shares import Share
@@ -25,6 +26,7 @@ __all__ = [
     "Notification",
     "Project",
     "ProjectTrust",
+    "Reading",
     "Report",
     "Result",
     "Retention",

@@ -31,6 +31,8 @@ class Report(models.Model):
     #: As it stood on the day: the account may be closed or renamed later.
     signed_name = models.CharField(max_length=200, blank=True)
     signed_at = models.DateTimeField(null=True)
+    #: How the segments were read when it was signed, see ``readings.frozen``; None if nobody did.
+    reading = models.JSONField(null=True)
 
     class Meta:
         ordering: ClassVar = ["study", "-version"]

@@ -36,6 +36,7 @@ def bullseye(
                 "shape": plan.SHAPES[segment["number"]],
                 "value": value,
                 "ischaemic": ischaemic,
+                "aside": _aside(segment, quantity),
                 "fill": fill,
                 "ink": ink,
             }
@@ -56,7 +57,14 @@ def bullseye(
     }
 
 
+def _aside(segment: Mapping[str, Any], quantity: str) -> str:
+    """Why the reader does not count the value; "" where it counts."""
+    return str((segment.get("aside") or {}).get(quantity, ""))
+
+
 def _value(segment: Mapping[str, Any], quantity: str) -> tuple[float | None, bool]:
+    if _aside(segment, quantity):
+        return None, False
     found = segment.get(quantity)
     if quantity == "reserve":
         return found, False

@@ -30,6 +30,7 @@ from studies import (
     offline,
     openings,
     questions,
+    readings,
     reporting,
     site_checks,
 )
@@ -78,7 +79,7 @@ def show(request: HttpRequest, public_id: str) -> HttpResponse:
     context |= told(study, person(request), owner=owner)
     context |= _questions(person(request), study, owner=owner)
     if result is not None:
-        context |= result_context(result)
+        context |= result_context(result, readings.of(result))
     return render(request, "studies/study.html", context)
 
 
@@ -178,7 +179,8 @@ def _shares(study: Study) -> list[Share]:
     return list(study.shares.select_related("to_trust", "to_user", "by"))
 
 
-def result_context(result: Result) -> dict[str, Any]:
+def result_context(result: Result, read: readings.Read | None) -> dict[str, Any]:
+    """read: how its segments were read, as ``readings`` gives it."""
     files = list(result.files.all())
     by_place = {(stored.folder, stored.name): stored for stored in files}
     series = result.report["series"]
@@ -192,8 +194,9 @@ def result_context(result: Result) -> dict[str, Any]:
             "series": [(_called(folder, series), what) for folder, what in edits.told(edited)],
         },
         "grid": _grid(series, by_place),
-        "segments": _segments(result),
-        "numbers": numbers.summary(result.report),
+        "segments": _segments(result, read),
+        "read": read,
+        "numbers": numbers.summary(readings.as_read(result.report, read)),
         "models": numbers.models(result.report, AHA_NAMES),
         "layers": numbers.layers(series, AHA_NAMES),
         "quality": _quality(series),
@@ -337,7 +340,7 @@ def _motion(entry: dict[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _segments(result: Result) -> list[dict[str, Any]]:
+def _segments(result: Result, read: readings.Read | None) -> list[dict[str, Any]]:
     """One row for each AHA segment; a repeat of a slice does not replace the first one."""
     flows: dict[tuple[str, int], Any] = {}
     for flow in result.segment_flows.all():
@@ -351,6 +354,8 @@ def _segments(result: Result) -> list[dict[str, Any]]:
             "rest": flows.get((State.REST, number)),
             "unknown": flows.get((State.UNKNOWN, number)),
             "reserve": reserve.get(str(number)),
+            # Why a value does not count, by the name of its column.
+            "aside": {name: read.why(name, number) for name in (*State, "reserve")} if read else {},
         }
         for number, name in AHA_NAMES.items()
     ]

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts import audit
 from accounts.person import person
-from studies import access, printing, reporting
+from studies import access, printing, readings, reporting
 from studies.models import Report
 from studies.views.reading import result_context
 
@@ -54,6 +54,7 @@ def write(request: HttpRequest, public_id: str) -> HttpResponse:
         audit.record(user, "report.write", study)
         text = draft.text if draft is not None else reporting.beginning(newest)
     result = draft.result if draft is not None else newest
+    read = readings.of(result)
     return render(
         request,
         "studies/report_write.html",
@@ -65,6 +66,7 @@ def write(request: HttpRequest, public_id: str) -> HttpResponse:
             "problem": error,
             "theirs": theirs,
             "result": result,
+            "set_aside": read.told() if read else [],
             "newer": newest if newest != result else None,
             "signed": reporting.signed_of(study),
             "most": reporting.MOST_CHARACTERS,
@@ -116,7 +118,9 @@ def _context(request: HttpRequest, report: Report) -> dict[str, object]:
     user = person(request)
     return {
         **printing.context(
-            report, result_context(report.result), owner=access.is_owner(user, report.study)
+            report,
+            result_context(report.result, readings.of_report(report)),
+            owner=access.is_owner(user, report.study),
         ),
         "may_download": access.may(user, "download", report.study),
     }

@@ -52,6 +52,7 @@ PAGES = {
     "study": ("consultant", "{study}"),
     "notifications": ("consultant", "/notifications/"),
     "workspace": ("consultant", "{study}workspace/"),
+    "values": ("consultant", "{study}segments/"),
     "share": ("consultant", "{study}share/"),
     "comments": ("consultant", "{study}comments/"),
     "feedback": ("consultant", "/accounts/feedback/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,8 +81,14 @@ def test_from_a_folder_to_a_signed_report_and_a_second_opinion(
     hand.click(page.get_by_role("button", name="Keep the comment"))
     expect(page.get_by_text("1 Basal anterior")).not_to_have_count(0)
 
+    hand.click(page.get_by_role("link", name="Accept the values, or set some aside"))
+    hand.choose(page.get_by_label("Mid inferior, stress"), "dark_rim")
+    hand.click(page.get_by_role("button", name="Keep, and accept all the rest"))
+    expect(page.get_by_text("1 set aside")).to_be_visible()
+
     hand.click(page.get_by_role("button", name="Write the report"))  # 10
     text = page.get_by_label("The report")
+    expect(text).to_have_value(re.compile(r"not counted: Mid inferior at stress \(dark rim"))
     text.fill(f"{text.input_value()}\nNo territory stands out.")
     hand.click(page.get_by_role("button", name="Save and sign"))
     expect(page.get_by_text("The report is signed.")).to_be_visible()

@@ -121,6 +121,7 @@ TABLE = [
     row(f"{_STUDY}run/drawn/", post=("run", 302), data={"result": "2"}),
     row("files/<public_id:public_id>/", "/files/{curves}/", get=("see", 200), head=("see", 200)),
     row(f"{_STUDY}series/", get=("manage", 200), post=("manage", 200)),
+    row(f"{_STUDY}segments/", get=("manage", 200), post=("manage", 302), data={"version": "0"}),
     row(
         f"{_STUDY}record/", get=("manage", 200), post=("manage", 302), data={"agent": "gadoterate"},
     ),
@@ -173,9 +174,8 @@ def expected(who: str, state: str, row: Row, method: str) -> int:
     there = state in ("asked", "erased") if "{erasure}" in row.path else state in STATES[:-2]
     if not there or row.verbs[method] not in verbs:
         return 404
-    if row.route.endswith(("/workspace/", "/drawing/", "/drawn/", "/segments.csv")) and state in (
-        "new", "running",
-    ):  # fmt: skip
+    needs_result = ("/workspace/", "/drawing/", "/drawn/", "/segments.csv", "/segments/")
+    if row.route.endswith(needs_result) and state in ("new", "running"):
         return 404  # there is no result to be opened
     if "/compare/" in row.route and state in ("new", "running"):
         return 404  # there is nothing to compare

@@ -214,6 +214,13 @@ SITE: dict[str, list[Use]] = {
             data=lambda: {f"{Series.objects.earliest('pk').public_id}-state": "rest"},
         ),
     ],
+    "studies/<public_id:public_id>/segments/": [
+        Use("/studies/{study}/segments/", OWNERS, verb="study.view"),
+        post(
+            "/studies/{study}/segments/", OWNERS, ok=302, verb="result.read",
+            data=lambda: {"version": "0"},
+        ),
+    ],
     "studies/<public_id:public_id>/record/": [
         Use("/studies/{study}/record/", OWNERS, verb="study.record_view"),
         post(
@@ -799,7 +806,7 @@ def test_anothers_and_nobodys_look_the_same(world):
                 if foreign.status != 404 or foreign != nobodys:
                     wrong.append((who, use.path, foreign, nobodys))
     assert wrong == [], "\n".join(map(str, wrong))
-    assert asked == 78 * len(APPROVED)
+    assert asked == 80 * len(APPROVED)
 
 
 def test_no_change_is_made_without_the_forms_token(world):

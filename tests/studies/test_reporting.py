@@ -256,6 +256,6 @@ def test_curves_are_the_mean_signal_of_blood_and_muscle(study):
 def test_the_page_on_paper_shows_maps_curves_and_intended_use(study):
     owner = make_user(study.trust)
     report = reporting.save(study, by=owner, text="Flow is even.", seen=None)
-    told = printing.context(report, result_context(report.result), owner=True)
+    told = printing.context(report, result_context(report.result, None), owner=True)
     assert told["intended_use"]
     assert [row["label"] for row in told["grid"]]

@@ -20,7 +20,7 @@ from processing.delivery import delivered
 from processing.engines import Engine, UnknownEngine, get_engine
 from processing.folder import Folder
 from processing.inputs import to_series
-from processing.mcaq.kinetics.names import UnknownModel, named
+from processing.mcaq.kinetics.names import UnknownModel, named, of_flow
 from processing.mcaq.series import Flag, Series, StudyResult
 from processing.objects import Objects
 from processing.protocol import BadProtocol, check
@@ -57,6 +57,7 @@ def analyse_folder(
     engine: str = "mcaq",
     protocol: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
+    model: str | None = None,
     models: object = None,
     times: Mapping[str, Any] | None = None,
     about: Mapping[str, Any] | None = None,
@@ -68,7 +69,8 @@ def analyse_folder(
     """Analyse the perfusion series below ``input_dir``; gives what report.json holds.
 
     protocol: see ``processing.protocol``. given: by folder name, contours and input functions that
-    a person gave. models: kinetic models besides the engine's own, a list of names or "all".
+    a person gave. model: the kinetic model that makes maps and segments, by name; None leaves it
+    to the engine. models: others besides it, a list of names or "all".
     times: by folder name, frame times that a person gave, see ``processing.times``. about: what
     else the report's parameters should hold, such as the name of the protocol.
     concentration: "model" or "linear", as in ``pipeline.analyse``; None leaves it to the engine.
@@ -83,6 +85,8 @@ def analyse_folder(
     try:
         chosen, sequence = get_engine(engine), check(protocol)
         parameters: dict[str, object] = {}
+        if model is not None:
+            parameters["model"] = of_flow(model)
         if models is not None:
             parameters["models"] = list(named(models))
         if concentration is not None:

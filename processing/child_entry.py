@@ -27,6 +27,8 @@ def main() -> int:
             engine=request["engine"],
             protocol=parameters.get("protocol"),
             given=parameters.get("given"),
+            model=parameters.get("model"),
+            concentration=parameters.get("concentration"),
             # At the level of segments they cost little, and their spread is worth knowing.
             models=parameters.get("models", "all"),
             times=parameters.get("times"),

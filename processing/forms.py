@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Trust
 from processing import protocols
 from processing.mcaq.agents import RELAXIVITIES
+from processing.mcaq.kinetics.names import DEFAULT, UNITS, is_flow
 from processing.models import ProtocolVersion
 from processing.protocol import (
     LONGEST_INTERVAL_S,
@@ -31,6 +32,7 @@ from studies.models import Result
 from studies.models.readings import SetAside
 from studies.models.studies import ResearchConsent, State
 from studies.naming import called
+from studies.numbers import KINETIC_MODELS
 from studies.pace import DOUBTS_OF_TIME, pace
 from studies.scanners import MAKER_NAMES, MODELS
 from studies.segments import AHA_NAMES
@@ -364,6 +366,24 @@ class TimesForm(forms.Form):
     """
 
     protocol = forms.CharField(required=False, max_length=26)
+    model = forms.ChoiceField(
+        label=_("Kinetic model of the maps"),
+        required=False,
+        choices=[("", _("Exchange (the usual one)"))]
+        + [(name, KINETIC_MODELS[name]) for name in UNITS if is_flow(name) and name != DEFAULT],
+        help_text=_("For MCAQ. Two results with two models can be compared pixel by pixel."),
+    )
+    concentration = forms.ChoiceField(
+        label=_("Contrast concentration"),
+        required=False,
+        choices=[
+            ("", _("From the signal, by the physics of the sequence (the usual way)")),
+            ("linear", _("Taken as linear with the signal: relative numbers, no flow")),
+        ],
+        help_text=_(
+            "For MCAQ. Linear where the sequence is not known: to look at, not to compare."
+        ),
+    )
 
     def __init__(self, data: Any = None, *, series: Iterable[Mapping[str, Any]]) -> None:
         super().__init__(data)
@@ -378,6 +398,15 @@ class TimesForm(forms.Form):
             for entry, own in zip(slices, held, strict=True):
                 self.names[entry["folder"]] = called(entry)
                 self._add(entry["folder"], {} if alike else own)
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Of a valid form, what a run is told besides protocol and times; nothing of the usual."""
+        return {
+            name: self.cleaned_data[name]
+            for name in ("model", "concentration")
+            if self.cleaned_data[name]
+        }
 
     def _add(self, place: str, held: Mapping[str, Any]) -> None:
         """The three boxes of a state or a slice, with what a person gave last time."""

@@ -28,7 +28,8 @@ _ROWS = (
     ("levels", "mid", _("Mid")),
     ("levels", "apical", _("Apical")),
 )
-_MODELS = {
+#: Kinetic models by the engine's names, in the order of their columns.
+KINETIC_MODELS = {
     "exchange": _("Exchange"),
     "fermi": _("Fermi"),
     "tikhonov": _("Tikhonov"),
@@ -99,11 +100,16 @@ def models(report: Mapping[str, Any], names: Mapping[int, Any]) -> list[dict[str
         if not found:
             continue
         # The database keeps no order of keys.
-        found.sort(key=lambda name: (list(_MODELS).index(name) if name in _MODELS else 99, name))
+        found.sort(
+            key=lambda name: (
+                list(KINETIC_MODELS).index(name) if name in KINETIC_MODELS else 99,
+                name,
+            )
+        )
         tables.append(
             {
                 "label": state.label,
-                "titles": [_MODELS.get(name, name) for name in found],
+                "titles": [KINETIC_MODELS.get(name, name) for name in found],
                 "rows": [
                     {
                         "number": number,

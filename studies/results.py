@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
+from django.db.models.fields.json import KT
 
 from studies.models import Result, SegmentFlow, Study
 
@@ -32,6 +33,14 @@ def record(study_pk: int, report: Mapping[str, Any]) -> Result:
         )
         SegmentFlow.objects.bulk_create(_segments(result, report))
     return result
+
+
+def listed(study: Study) -> QuerySet[Result]:
+    """The study's results without what is heavy; ``model`` is the kinetic model of the maps, and
+    ``concentration`` says "linear" where numbers are relative."""
+    return study.results.defer("report", "parameters").annotate(
+        model=KT("parameters__model"), concentration=KT("parameters__concentration")
+    )
 
 
 def asked_for(study: Study, number: str | None) -> Result | None:

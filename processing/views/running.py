@@ -129,6 +129,7 @@ def _start(
     study: Study,
     choice: protocols.Choice,
     times: Mapping[str, Any] | None = None,
+    chosen: Mapping[str, str] | None = None,
 ) -> None:
     engine = request.POST.get("engine") or settings.DEFAULT_ENGINE
     if engine not in offered(person(request)):
@@ -138,7 +139,7 @@ def _start(
         runs.submit(
             study,
             engine=engine,
-            parameters=protocols.parameters(choice, times, study),
+            parameters={**protocols.parameters(choice, times, study), **(chosen or {})},
             protocol=choice.version,
             by=person(request),
         )
@@ -159,7 +160,7 @@ def options(request: HttpRequest, public_id: str) -> HttpResponse:
         audit.record(user, "study.run_options", study)
     if request.method == "POST" and form.is_valid():
         choice = _choice(request, study, form.cleaned_data["protocol"])
-        _start(request, study, choice, form.times)
+        _start(request, study, choice, form.times, form.chosen)
         return redirect("study", study.public_id)
     context = {"study": study, "form": form, **_choices(user, study)}
     if "protocol" in request.POST:

@@ -22,7 +22,7 @@ def study(request: HttpRequest, public_id: str) -> HttpResponse:
     """The two newest results, or those that are asked for by number."""
     user = person(request)
     found = access.get_visible_or_404(user, public_id)
-    results = list(found.results.defer("report", "parameters"))
+    results = list(results_of.listed(found))
     if len(results) < 2:
         raise Http404
     first = _chosen(results, request.GET.get("first"), results[1])

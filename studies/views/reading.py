@@ -52,7 +52,7 @@ LATEST_OPENINGS = 10
 def show(request: HttpRequest, public_id: str) -> HttpResponse:
     study = access.get_visible_or_404(person(request), public_id)
     audit.record(person(request), "study.view", study)
-    results = list(study.results.defer("report", "parameters"))
+    results = list(results_of.listed(study))
     result = _asked_for(results, request.GET.get("result"))
     owner = access.is_owner(person(request), study)
     series = list(study.series.all())

@@ -558,3 +558,16 @@ def test_corrections_that_are_none_are_refused(with_maps, tmp_path, told, senten
     (other / "corrections.json").write_text("[" if isinstance(told, dict) else json.dumps(told))
     with pytest.raises(NothingToAnalyse, match=r"corrections"):
         analyse_folder(other, tmp_path / "out")
+
+
+def test_another_kinetic_model_makes_the_maps(rest, tmp_path):
+    usual = analyse_folder(rest, tmp_path / "usual")
+    fermi = analyse_folder(rest, tmp_path / "fermi", model="fermi")
+    assert (usual["parameters"]["model"], fermi["parameters"]["model"]) == ("exchange", "fermi")
+    maps = [np.load(tmp_path / name / "rest_mid" / "mbf.npy") for name in ("usual", "fermi")]
+    known = np.isfinite(maps[0]) & np.isfinite(maps[1])
+    assert known.sum() > 300
+    assert np.abs(maps[0] - maps[1])[known].mean() > 0.01
+    assert np.corrcoef(maps[0][known], maps[1][known])[0, 1] > 0.7
+    with pytest.raises(NothingToAnalyse, match="no model of flow 'upslope'"):
+        analyse_folder(rest, tmp_path / "none", model="upslope")

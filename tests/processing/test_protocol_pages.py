@@ -211,6 +211,31 @@ def test_times_are_given_for_a_state_and_for_one_slice(client, user, study):
     }  # fmt: skip
 
 
+def test_another_kinetic_model_and_relative_numbers_can_be_asked_for(client, user, study):
+    make_result(study)
+    options = f"/studies/{study.public_id}/run/options/"
+    assert "Exchange (the usual one)" in seen(client, options)
+    client.post(options, {"model": "fermi", "concentration": "linear"})
+    told = Run.objects.get().parameters
+    assert (told["model"], told["concentration"]) == ("fermi", "linear")
+    Run.objects.update(state="failed")
+    client.post(options, {"model": "", "concentration": ""})
+    assert not Run.objects.latest("pk").parameters.keys() & {"model", "concentration"}
+    (sentence,) = errors(client, options, model="upslope")
+    assert "upslope" in sentence
+
+
+def test_results_by_two_models_are_told_apart(client, user, study):
+    for model in ("exchange", "fermi"):
+        result = make_result(study)
+        result.parameters = {"model": model}
+        result.save()
+    for page in ("", "compare/"):
+        told = seen(client, f"/studies/{study.public_id}/{page}")
+        assert "2: mcaq 0.1.0 fermi" in told
+        assert "1: mcaq 0.1.0 exchange" in told
+
+
 def test_a_slices_own_times_come_before_those_of_its_state(client, user, study):
     make_result(study)
     options = f"/studies/{study.public_id}/run/options/"

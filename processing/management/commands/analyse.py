@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from processing.analysis import NothingToAnalyse, analyse_folder
 from processing.engines import engine_names
-from processing.mcaq.kinetics.names import UNITS
+from processing.mcaq.kinetics.names import DEFAULT, UNITS, is_flow
 from processing.protocol import BadProtocol, load
 from studies.intended_use import INTENDED_USE
 
@@ -35,6 +35,11 @@ class Command(BaseCommand):
         parser.add_argument("--engine", default="mcaq", help=f"one of {', '.join(engine_names())}")
         parser.add_argument(
             "--protocol", type=Path, help="JSON file with what DICOM does not say of the sequence"
+        )
+        parser.add_argument(
+            "--model",
+            choices=[name for name in UNITS if is_flow(name)],
+            help=f"the kinetic model that makes the maps (usually {DEFAULT})",
         )
         parser.add_argument(
             "--models",
@@ -65,6 +70,7 @@ class Command(BaseCommand):
                 options["output_dir"],
                 engine=options["engine"],
                 protocol=protocol,
+                model=options["model"],
                 models=options["models"],
                 concentration=options["concentration"],
                 name_patient=options["patient"],

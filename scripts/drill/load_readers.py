@@ -28,7 +28,7 @@ STUDIES = 200
 THINK_S = (3.0, 10.0)
 #: Three times what is asked of the site, at a pace that no reader keeps.
 RUSH, RUSH_SECONDS = 64, 20
-_OPTIONS = (
+OPTIONS = (
     "--workers", "4", "--worker-class", "gthread", "--threads", "8", "--timeout", "120",
     "--keep-alive", "30",
 )  # fmt: skip
@@ -67,16 +67,16 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
         from django.db import connection
 
         people, studies = _people(100), _studies()
-        cookies = [_signed_in(person) for person in people]
+        cookies = [signed_in(person) for person in people]
         name = str(connection.settings_dict["NAME"])
         # As behind one proxy, which tells when each request came.
-        with served(name, *_OPTIONS, **_ENVIRONMENT) as (port, web):
+        with served(name, *OPTIONS, **_ENVIRONMENT) as (port, web):
             address = ("127.0.0.1", port)
             for count in (10, 100):
                 said(f"{count} readers")
                 with _computing() as computing:
                     before = _processor(web)
-                    told = _read(address, cookies[:count], studies, seconds)
+                    told = read(address, cookies[:count], studies, seconds)
                     spent = _processor(web) - before
                     computed = computing()
                 where = f"{count} readers, {len(told.seconds)} pages"
@@ -98,7 +98,7 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
             yield Figure(
                 "other errors", where, told.errors - shed + shed - told.retry_after, reach=0
             )
-            after = _read(address, cookies[:10], studies, 15)
+            after = read(address, cookies[:10], studies, 15)
             yield Figure("errors after it", f"{len(after.seconds)} pages", after.errors, reach=0)
             yield Figure(
                 "page p95 after it, ms", "10 readers", 1000 * after.percentile(0.95), reach=300
@@ -123,7 +123,7 @@ def _studies() -> list[str]:
     return [study.public_id for study in studies]
 
 
-def _signed_in(person: Any) -> str:
+def signed_in(person: Any) -> str:
     from django.test import Client
 
     client = Client()
@@ -173,21 +173,29 @@ def _pages(study: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _read(address: Any, cookies: list[str], studies: list[str], seconds: float) -> Told:
-    told = Told()
-    until = time.monotonic() + seconds
-    pause = threading.Event()
+def read(
+    address: Any,
+    cookies: list[str],
+    studies: list[str],
+    seconds: float,
+    *,
+    into: Told | None = None,
+    until: threading.Event | None = None,
+) -> Told:
+    """Readers, each with one of the cookies, for some seconds or ``until`` something ends."""
+    told, ended = into or Told(), until or threading.Event()
+    end = time.monotonic() + seconds
 
     def reader(number: int) -> None:
         draw = random.Random(number)  # noqa: S311  (a drill that can be done again)
         connection = http.client.HTTPConnection(*address, timeout=60)
-        pause.wait(draw.uniform(0, THINK_S[1]))
-        while time.monotonic() < until:
+        ended.wait(draw.uniform(0, THINK_S[1]))
+        while time.monotonic() < end and not ended.is_set():
             path = draw.choice(_pages(draw.choice(studies)))
             begun = time.monotonic()
             status, _headers = _ask(connection, path, cookies[number])
             told.add(time.monotonic() - begun, status)
-            pause.wait(draw.uniform(*THINK_S))
+            ended.wait(draw.uniform(*THINK_S))
         connection.close()
 
     _all(reader, len(cookies))

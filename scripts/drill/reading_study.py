@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
-import re
 import tempfile
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from processing.mcaq.phantom import make_study
 from processing.phantom_dicom import write_study
 from scripts.bench.table import Figure
 from scripts.drill.database import server
+from scripts.drill.memory import growth
 from scripts.visitor import Visitor
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.browser.server import Site, running_site
@@ -169,19 +168,7 @@ def _follows(page: Page) -> float:
 
 def _downloaded(site: Site, visitor: Visitor, study: str, target: Path) -> Iterator[Figure]:
     """Everything as ZIP: how soon it begins, what it costs the server, whether its hashes hold."""
-    pids = list(_web_processes(site))
-    before = {pid: _resident(pid) for pid in pids}
-    peaks = dict(before)
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(0.005):
-            for pid in pids:
-                peaks[pid] = max(peaks[pid], _resident(pid))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with growth(_web_processes(site)) as grown:
         begun = time.monotonic()
         connection = http.client.HTTPConnection(urlsplit(site.address).netloc, timeout=120)
         connection.request("GET", f"{study}everything.zip", headers=visitor.credentials())
@@ -194,14 +181,12 @@ def _downloaded(site: Site, visitor: Visitor, study: str, target: Path) -> Itera
                 out.write(piece)
         seconds = time.monotonic() - begun
         connection.close()
-    finally:
-        stop.set()
-        watcher.join()
-    grown = max(peaks[pid] - before[pid] for pid in pids) / 2**20
     wrong, files = _wrong_hashes(target)
     where = f"{files} files, {target.stat().st_size / 2**20:.0f} MB, {seconds:.1f} s"
     yield Figure("ZIP begins, s", where, begins, reach=1)
-    yield Figure("memory of the web process meanwhile, MB", where, grown, reach=50)
+    yield Figure(
+        "memory of the web process meanwhile, MB", where, max(grown.values()) / 2**20, reach=50
+    )
     yield Figure("hashes of its manifest that are not true", where, wrong, reach=0)
 
 
@@ -227,9 +212,3 @@ def _web_processes(site: Site) -> Iterator[int]:
             continue
         if f"CORECMR_VAR_DIR={site.var}".encode() in environment and b"gunicorn" in command:
             yield int(path.name)
-
-
-def _resident(pid: int) -> int:
-    """Bytes in memory."""
-    told = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return int(told[1]) * 1024 if told else 0

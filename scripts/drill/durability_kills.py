@@ -44,12 +44,12 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
-        with _server(folder) as url, _worker(folder, url) as worker:
+        with server_of(folder), worker_of(folder) as worker:
             yield from _drill(kills, worker, said)
 
 
 @contextmanager
-def _server(folder: Path) -> Iterator[str]:
+def server_of(folder: Path) -> Iterator[tuple[str, Any]]:
     from scripts import postgres
 
     server = postgres.Server(folder / "database" / "postgres", test=True)
@@ -66,7 +66,7 @@ def _server(folder: Path) -> Iterator[str]:
         import django
 
         django.setup()
-        yield url
+        yield url, server
     finally:
         postgres.reset(server)
 
@@ -135,7 +135,7 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def _worker(folder: Path, url: str) -> Iterator[_Worker]:
+def worker_of(folder: Path) -> Iterator[_Worker]:
     worker = _Worker(python_with(folder / "environment", "drill-engine", [Brief]), folder)
     try:
         yield worker
@@ -143,7 +143,7 @@ def _worker(folder: Path, url: str) -> Iterator[_Worker]:
         worker.end()
 
 
-def _patiently(ask: Callable[[], Any]) -> Any:
+def patiently(ask: Callable[[], Any]) -> Any:
     """Ask the database, which may be coming back from a crash."""
     from django.db import Error, connection
 
@@ -163,7 +163,7 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
     from processing.models import Run
 
     draw = random.Random(20)  # noqa: S311  (a drill that can be done again)
-    studies, user = _patiently(_studies)
+    studies, user = patiently(studies_of)
     submitted: list[int] = []
 
     def feed() -> None:
@@ -178,13 +178,13 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
     stages: Counter[str] = Counter()
     started = time.monotonic()
     while len(done) < kills:
-        _patiently(feed)
+        patiently(feed)
         # Each kill meets work: what the one before stopped has been taken up again.
         if not _await(worker.engines, 60):
             break
         _pause.wait(draw.random() * 0.9)
         kind = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        if kind == "engine" and _patiently(
+        if kind == "engine" and patiently(
             lambda: Run.objects.filter(
                 state=states.RUNNING, own_faults__gte=runs.MOST_OWN_FAULTS - 1
             ).exists()
@@ -192,7 +192,7 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
             # A third fault sets a run aside, as it should: some are left to end well.
             kind = "worker" if draw.random() < 0.8 else "engine"
         at_work = list(
-            _patiently(lambda: list(Run.objects.filter(state=states.RUNNING).values_list("stage")))
+            patiently(lambda: list(Run.objects.filter(state=states.RUNNING).values_list("stage")))
         )
         if _kill(kind, worker, draw):
             done.append((time.time(), kind))
@@ -204,7 +204,7 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
     all_ended = _await(
         lambda: not Run.objects.filter(state__in=states.OPEN).exists(), PATIENCE_SECONDS
     )
-    yield from _patiently(
+    yield from patiently(
         lambda: list(_figures(submitted, done, per_kind, stages, minutes, all_ended))
     )
 
@@ -212,13 +212,13 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
 def _await(what: Callable[[], Any], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if _patiently(what):
+        if patiently(what):
             return True
         _pause.wait(0.05)
     return False
 
 
-def _studies() -> tuple[list[Any], Any]:
+def studies_of() -> tuple[list[Any], Any]:
     from processing.mcaq.phantom import make_study as phantom
     from processing.phantom_dicom import write_study
     from tests.people import make_study, make_trust, make_user, store_source
@@ -268,7 +268,7 @@ def _crash_database(draw: random.Random) -> bool:
             )
             return [pid for (pid,) in cursor.fetchall()]
 
-    pids = _patiently(others)
+    pids = patiently(others)
     if not pids:
         return False
     with suppress(ProcessLookupError):

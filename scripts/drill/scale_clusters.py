@@ -43,7 +43,7 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
                 said(f"{machines} of them")
                 with ExitStack() as stack:
                     for number in range(machines):
-                        stack.enter_context(_machine(python, folder, machines, number))
+                        stack.enter_context(machine(python, folder, machines, number))
                     _settle(studies, user)
                     if machines == 1:
                         alone = [_started(studies, user, n) for n in range(_ALONE)]
@@ -64,8 +64,8 @@ def measure(said: Callable[[str], None]) -> Iterator[Figure]:
 
 
 @contextmanager
-def _machine(python: Path, folder: Path, machines: int, number: int) -> Iterator[None]:
-    """A worker with folders of its own but for the files, which all machines share."""
+def machine(python: Path, folder: Path, machines: int, number: int) -> Iterator[int]:
+    """A worker with folders of its own but for the files, which all machines share; its process."""
     own = folder / f"machine-{machines}-{number}"
     own.mkdir()
     for name in ("media", "quarantine"):
@@ -78,7 +78,7 @@ def _machine(python: Path, folder: Path, machines: int, number: int) -> Iterator
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):

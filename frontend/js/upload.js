@@ -2,8 +2,9 @@
 import { fromDrop, fromList, megabytes, prepare } from './upload/collect.js';
 import { Groups } from './upload/groups.js';
 import { Helper, Problem } from './upload/helper.js';
-import { List, files } from './upload/list.js';
+import { List } from './upload/list.js';
 import { Rules } from './upload/rules.js';
+import { files, number, say } from './upload/words.js';
 
 const READ_AT_ONCE = 50;
 
@@ -27,7 +28,7 @@ function complain(sentence) {
   summary.focus();
 }
 
-function say(sentence) {
+function announce(sentence) {
   by('upload-status').textContent = sentence;
 }
 
@@ -39,14 +40,14 @@ async function choose(found) {
   const chosen = prepare(found);
   if (chosen.files.length === 0) {
     stage('choose');
-    complain(['There is no file to send in what you chose. Choose the folder that holds the study’s DICOM files.', ...chosen.leftOut.slice(0, 3)].join(' '));
+    complain([say('nothingToSend'), ...chosen.leftOut.slice(0, 3)].join(' '));
     return;
   }
   stage('reading');
-  say('Reading the files’ headers');
+  announce(say('readingHeaders'));
   const groups = new Groups(Number(section.dataset.maxFileBytes));
   for (let at = 0; at < chosen.files.length; at += READ_AT_ONCE) {
-    by('upload-read').textContent = `${at.toLocaleString('en-GB')} of ${files(chosen.files.length)} read`;
+    by('upload-read').textContent = say('read', { count: number(at), files: files(chosen.files.length) });
     by('upload-reading').value = (100 * at) / chosen.files.length;
     const some = chosen.files.slice(at, at + READ_AT_ONCE);
     const kinds = await helper.ask('look', { entries: some, first: at });
@@ -58,23 +59,23 @@ async function choose(found) {
 
 function show(groups, leftOut) {
   const sentences = [...groups.sentences(), ...leftOut.slice(0, 5)];
-  if (leftOut.length > 5) sentences.push(`${leftOut.length - 5} more are left out.`);
+  if (leftOut.length > 5) sentences.push(say('moreLeftOut', { count: leftOut.length - 5 }));
   by('upload-left-out').replaceChildren(...sentences.map((sentence) => Object.assign(document.createElement('li'), { textContent: sentence })));
   list = new List(by('upload-groups'), groups, counted);
   if (list.boxes.length === 0) {
     stage('choose');
-    complain(['There is no DICOM file in what you chose. Choose the folder that holds the study’s images.', ...sentences.slice(0, 3)].join(' '));
+    complain([say('noDicom'), ...sentences.slice(0, 3)].join(' '));
     return;
   }
   const { studies } = groups;
   by('upload-several').hidden = studies.length < 2;
   by('upload-several-text').textContent = groups.patients.size > 1
-    ? `These files are of ${groups.patients.size} patients. Leave out those that are not meant.`
-    : `These files are of ${studies.length} examinations of one patient. Leave out those that are not meant.`;
+    ? say('severalPatients', { count: groups.patients.size })
+    : say('severalStudies', { count: studies.length });
   prepareExamples();
   counted();
   stage('ready');
-  say('');
+  announce('');
   by('upload-chosen').focus();
 }
 
@@ -83,8 +84,8 @@ function counted() {
   upload = null;
   const entries = list.chosen;
   const bytes = entries.reduce((sum, { size }) => sum + size, 0);
-  by('upload-chosen').textContent = `${files(entries.length)} chosen, ${megabytes(bytes)} MB`;
-  by('upload-send').textContent = `Upload ${files(entries.length)}`;
+  by('upload-chosen').textContent = say('chosen', { files: files(entries.length), mb: megabytes(bytes) });
+  by('upload-send').textContent = say('upload', { files: files(entries.length) });
 }
 
 function prepareExamples() {
@@ -101,15 +102,15 @@ async function showPreview() {
   try {
     rules ??= await Rules.from(section.dataset.rulesUrl);
   } catch {
-    by('upload-preview-more').textContent = 'The site did not tell its rules. Open this again in a moment.';
+    by('upload-preview-more').textContent = say('noRules');
     return;
   }
   const rows = found.map(([tag, name, value]) => [name, value, rules.instead(tag)]);
   const removed = others.filter((tag) => rules.isRemoved(tag)).length;
   const more = [
-    removed && `${removed} other elements of this file are removed`,
-    privateElements && `${privateElements} private elements of the scanner are removed but for a few numbers`,
-    removed < others.length && `${others.length - removed} others, numbers and codes that flow is computed with, are kept`,
+    removed && say('othersRemoved', { count: removed }),
+    privateElements && say('privateRemoved', { count: privateElements }),
+    removed < others.length && say('othersKept', { count: others.length - removed }),
   ].filter(Boolean);
   by('upload-preview-more').textContent = more.length ? `${more.join('; ')}.` : '';
   const heads = [...by('upload-preview').querySelectorAll('thead th')].map(({ textContent }) => textContent);
@@ -140,14 +141,14 @@ function showProgress(progress) {
 }
 
 function drawProgress({ sentFiles, sentBytes, total, bytes, resumedFiles }) {
-  by('upload-count').textContent = `${sentFiles.toLocaleString('en-GB')} of ${files(total)} sent`;
-  by('upload-bytes').textContent = `${megabytes(sentBytes)} of ${megabytes(bytes)} MB`;
-  by('upload-resumed').textContent = resumedFiles ? `${files(resumedFiles)} had arrived before and are not sent again.` : '';
+  by('upload-count').textContent = say('sent', { count: number(sentFiles), files: files(total) });
+  by('upload-bytes').textContent = say('sentBytes', { mb: megabytes(sentBytes), all: megabytes(bytes) });
+  by('upload-resumed').textContent = resumedFiles ? say('resumed', { files: files(resumedFiles) }) : '';
   const bar = by('upload-progress');
   const before = Math.floor(bar.value / 25);
   bar.value = bytes ? (100 * sentBytes) / bytes : 0;
   // Said at every quarter only: a reader of the screen would hear nothing else otherwise.
-  if (Math.floor(bar.value / 25) > before) say(by('upload-count').textContent);
+  if (Math.floor(bar.value / 25) > before) announce(by('upload-count').textContent);
 }
 
 function warn(event) {
@@ -158,7 +159,7 @@ async function send() {
   by('upload-errors').replaceChildren();
   const entries = list.chosen;
   if (entries.length === 0) {
-    complain('Nothing is chosen. Tick at least one series.');
+    complain(say('nothingChosen'));
     return;
   }
   const again = upload !== null;
@@ -175,15 +176,16 @@ async function send() {
       token: section.querySelector('[name=csrfmiddlewaretoken]').value,
     });
     window.removeEventListener('beforeunload', warn);
-    by('upload-count').textContent = `${stored.toLocaleString('en-GB')} of ${files(entries.length)} stored`;
-    say(by('upload-count').textContent);
+    by('upload-count').textContent = say('stored', { count: number(stored), files: files(entries.length) });
+    announce(by('upload-count').textContent);
     window.location.assign(url);
   } catch (problem) {
     window.removeEventListener('beforeunload', warn);
     if (upload !== mine) return;
     stage('ready');
-    by('upload-send').textContent = mine.begun ? 'Go on sending' : 'Try again';
-    complain((problem instanceof Problem && problem.message) || 'The files could not be sent. Load this page again and try once more.');
+    by('upload-send').textContent = say(mine.begun ? 'goOn' : 'tryAgain');
+    const { text, word, values } = problem instanceof Problem ? problem.told : {};
+    complain(text || say(word || 'notSent', values));
   }
 }
 
@@ -191,7 +193,7 @@ async function cancel() {
   const mine = upload;
   upload = null;
   reading += 1;
-  if (mine) say('The upload was withdrawn.');
+  if (mine) announce(say('withdrawn'));
   stage('choose');
   by('choose-folder').focus();
   try {
@@ -235,7 +237,7 @@ if (section) {
     depth = 0;
     veil.hidden = true;
     if (!holdsFiles(event)) return;
-    say('Reading the folder');
+    announce(say('readingFolder'));
     choose(await fromDrop(event.dataTransfer));
   });
 }

@@ -16,7 +16,7 @@ from accounts.person import person
 from processing import needs, waiting
 from processing.models import Run
 from processing.worklist import WorklistForm
-from studies import access, identity
+from studies import access, identity, upload_words
 from studies.forms import PatientNumberForm
 from studies.models import Report, Result, Series, Study, Upload
 
@@ -60,6 +60,7 @@ def home(request: HttpRequest) -> HttpResponse:
             "query": chosen.query,
             "uploads": Upload.objects.filter(user=user, state__in=Upload.OPEN),
             "may_upload": user.can("upload"),
+            "upload_words": upload_words.strings(),
             "may_find": user.trust is not None,
             "find": PatientNumberForm(),
             "may_research": user.can("research"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import pydicom
 import pytest
@@ -15,6 +17,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from scripts import frontend
+from studies import upload_words
+from studies.dicom.rules import Action
 from tests.conftest import CHECKOUT
 from tests.dicom.make import image
 
@@ -152,3 +156,18 @@ def test_the_preview_tells_what_is_in_the_file_and_which_elements_are_left(files
     assert told["privateElements"] == 2
     assert "00180080" in told["others"]
     assert not {tag for tag, *_ in told["rows"]} & set(told["others"])
+
+
+def test_the_site_has_words_for_all_that_the_scripts_say():
+    folder = CHECKOUT / "frontend" / "js"
+    text = "".join(
+        path.read_text() for path in [folder / "upload.js", *(folder / "upload").glob("*.js")]
+    )
+    named = set(re.findall(r"(?:say\(|word: )'(\w+)'", text))
+    kinds = ("empty", "other", "directory", "large", "unreadable")
+    made = {f"{kind}{number}" for kind in kinds for number in ("One", "Many")}
+    made |= {"archives", "archivesHint", "unknown", "unknownHint"}
+    made |= {f"rule{action.capitalize()}" for action in (*get_args(Action), "removed")}
+    words = set(upload_words.strings())
+    assert named | made <= words
+    assert {word for word in words - made if f"'{word}'" not in text} == set()

@@ -1,4 +1,5 @@
 // From a drop or a file input to the list of files that will be sent.
+import { say } from './words.js';
 
 const SYSTEM_FILES = new Set(['.ds_store', 'thumbs.db', 'desktop.ini']);
 
@@ -48,10 +49,10 @@ export function prepare(found) {
   for (const { file, path } of sorted) {
     const name = path.split('/').pop();
     if (path.includes('__MACOSX/') || SYSTEM_FILES.has(name.toLowerCase())) system += 1;
-    else if (!file) leftOut.push(`${name} could not be read from the disk and is left out.`);
+    else if (!file) leftOut.push(say('notReadable', { name }));
     else files.push({ file, name: unique(path, taken) });
   }
-  if (system) leftOut.push(system === 1 ? '1 file of the operating system is left out.' : `${system} files of the operating system are left out.`);
+  if (system) leftOut.push(say(system === 1 ? 'systemFile' : 'systemFiles', { count: system }));
   return { files, leftOut };
 }
 

@@ -1,12 +1,5 @@
 // Files by patient, examination and series, with what stays behind and why.
-
-const REASONS = {
-  empty: 'is empty. Export it again from the scanner or the archive.',
-  other: 'is not a DICOM file.',
-  directory: 'is the index of a disc, and holds no image.',
-  large: 'is larger than the site takes.',
-  unreadable: 'could not be read from the disk. Check that it may be read.',
-};
+import { number, say } from './words.js';
 
 export class Groups {
   constructor(mostBytes) {
@@ -45,9 +38,9 @@ export class Groups {
   sentences() {
     return [...this.leftOut].map(([kind, names]) => {
       const shown = names.slice(0, 5).join(', ');
-      if (names.length === 1) return `${shown} ${REASONS[kind]} It is not sent.`;
-      const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
-      return `${names.length} files are not sent: ${shown}${more}. Each of them ${REASONS[kind]}`;
+      if (names.length === 1) return say(`${kind}One`, { names: shown });
+      const all = names.length > 5 ? say('andMore', { names: shown, count: number(names.length - 5) }) : shown;
+      return say(`${kind}Many`, { names: all, count: number(names.length) });
     });
   }
 }
@@ -67,5 +60,5 @@ export function day(text) {
   const found = /^(\d{4})\.?(\d{2})\.?(\d{2})$/.exec(text);
   if (!found) return '';
   const date = new Date(Date.UTC(Number(found[1]), Number(found[2]) - 1, Number(found[3])));
-  return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
+  return date.toLocaleDateString(document.documentElement.lang, { day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' });
 }

@@ -1,7 +1,12 @@
 // The page's side of the worker: questions and their answers, and how far the sending is.
 
-/** Something went wrong in the worker; the message is a sentence for the person, or "". */
-export class Problem extends Error {}
+/** Something went wrong in the worker; told names a sentence for the person, holds one, or is empty. */
+export class Problem extends Error {
+  constructor(told = {}) {
+    super(told.text ?? told.word);
+    this.told = told;
+  }
+}
 
 export class Helper {
   constructor(url, onProgress) {
@@ -19,7 +24,7 @@ export class Helper {
       else reject(new Problem(problem));
     });
     this.worker.addEventListener('error', () => {
-      for (const { reject } of this.waiting.values()) reject(new Problem(''));
+      for (const { reject } of this.waiting.values()) reject(new Problem());
       this.waiting.clear();
     });
   }

@@ -1,12 +1,9 @@
 // The list of what was chosen, before anything is sent: a checkbox for each examination and series.
 import { day, isUsable } from './groups.js';
 import { megabytes } from './collect.js';
+import { files, say } from './words.js';
 
 const SHOWN_SERIES = 12;
-
-export function files(count) {
-  return count === 1 ? '1 file' : `${count.toLocaleString('en-GB')} files`;
-}
 
 /** Builds the list into `place` and tells `onChange` whenever something is taken or left. */
 export class List {
@@ -15,30 +12,31 @@ export class List {
     this.onChange = onChange;
     place.replaceChildren();
     for (const { patient, study } of groups.studies) place.append(this.study(patient, study));
-    for (const [title, hint, entries] of [
-      ['ZIP archives', 'opened on the site', groups.zips],
-      ['DICOM files whose header this page cannot read', 'looked at on the site', groups.unknown],
-    ]) {
+    for (const [kind, entries] of [['archives', groups.zips], ['unknown', groups.unknown]]) {
       if (entries.length === 0) continue;
+      const title = say(kind);
       const set = fieldset(title);
       const bytes = entries.reduce((sum, { size }) => sum + size, 0);
       const preview = entries !== groups.zips;
-      const row = this.row({ label: `${files(entries.length)}, ${hint}`, hint: names(entries), entries, bytes, preview, name: title });
+      const row = this.row({ label: say(`${kind}Hint`, { files: files(entries.length) }), hint: names(entries), entries, bytes, preview, name: title });
       set.append(boxes(row.item));
       place.append(set);
     }
   }
 
   study(patient, study) {
-    const who = [patient.name || 'No name', patient.id, patient.born && `born ${day(patient.born)}`].filter(Boolean).join(', ');
-    const what = ['Examination', day(study.date) && `of ${day(study.date)}`, study.description && `(${study.description})`].filter(Boolean).join(' ');
+    const who = [patient.name || say('noName'), patient.id, patient.born && say('born', { day: day(patient.born) })].filter(Boolean).join(', ');
+    const when = day(study.date);
+    const what = [when ? say('examinationOf', { day: when }) : say('examination'), study.description && `(${study.description})`].filter(Boolean).join(' ');
     const set = fieldset(who);
     const all = [...study.series.values()].sort((one, other) => Number(one.number) - Number(other.number));
     const rows = all.map((series) => this.row({
-      label: seriesName(series), hint: `${files(series.entries.length)}, ${megabytes(series.bytes)} MB${isUsable(series) ? '' : '. No MR image: left out'}`,
+      label: seriesName(series),
+      hint: say(isUsable(series) ? 'seriesSize' : 'noMr', { files: files(series.entries.length), mb: megabytes(series.bytes) }),
       entries: series.entries, bytes: series.bytes, taken: isUsable(series), name: seriesName(series),
     }));
-    const whole = checkbox(what, `${files(all.reduce((sum, one) => sum + one.entries.length, 0))} in ${all.length === 1 ? '1 series' : `${all.length} series`}`);
+    const inAll = files(all.reduce((sum, one) => sum + one.entries.length, 0));
+    const whole = checkbox(what, say(all.length === 1 ? 'inOneSeries' : 'inSeries', { files: inAll, count: all.length }));
     const show = () => {
       whole.box.checked = rows.every(({ box }) => box.checked);
       whole.box.indeterminate = !whole.box.checked && rows.some(({ box }) => box.checked);
@@ -51,7 +49,7 @@ export class List {
     show();
     const list = boxes(...rows.map(({ item }) => item));
     list.classList.add('app-groups__series');
-    set.append(boxes(whole.item), all.length > SHOWN_SERIES ? folded(`Show its ${all.length} series`, list) : list);
+    set.append(boxes(whole.item), all.length > SHOWN_SERIES ? folded(say('showSeries', { count: all.length }), list) : list);
     return set;
   }
 
@@ -76,12 +74,13 @@ export class List {
 
 function seriesName({ number, description, modality }) {
   const kind = modality && modality !== 'MR' ? ` (${modality})` : '';
-  return `Series ${number || 'without number'}${description ? `: ${description}` : ''}${kind}`;
+  const name = number ? say('seriesNumber', { number }) : say('seriesWithoutNumber');
+  return `${name}${description ? `: ${description}` : ''}${kind}`;
 }
 
 function names(entries) {
   const shown = entries.slice(0, 3).map(({ name }) => name).join(', ');
-  return entries.length > 3 ? `${shown} and ${entries.length - 3} more` : shown;
+  return entries.length > 3 ? say('andMore', { names: shown, count: entries.length - 3 }) : shown;
 }
 
 function boxes(...items) {

@@ -1,15 +1,5 @@
 // What the site does to an element, in words. Its rules name what stays; all else is removed.
-
-const ACTIONS = {
-  removed: 'Removed',
-  emptied: 'Left empty',
-  pseudonym: 'Replaced by a stand-in, made with your trust’s key',
-  moved: 'Moved back by one to ten years, alike in all files of this patient',
-  words: 'Written anew in the site’s own words',
-  limited: 'Kept within limits',
-  checked: 'Kept if it is a code of the standard',
-  kept: 'Kept',
-};
+import { say } from './words.js';
 
 export class Rules {
   /** Asks the site for its rules. */
@@ -25,7 +15,8 @@ export class Rules {
 
   /** What takes the place of the element with this tag, of eight hexadecimal digits. */
   instead(tag) {
-    return ACTIONS[this.attributes[tag]?.action ?? 'removed'];
+    const action = this.attributes[tag]?.action ?? 'removed';
+    return say(`rule${action[0].toUpperCase()}${action.slice(1)}`);
   }
 
   isRemoved(tag) {

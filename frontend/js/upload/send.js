@@ -10,8 +10,13 @@ const PAUSES_MS = [0, 1000, 3000, 5000, 10000, 20000, 30000];
 /** What may pass by itself: a lost line, another window's lock, a damaged piece, a busy server. */
 const PASSING = new Set([0, 409, 423, 429, 460, 500, 502, 503, 504]);
 
-/** Why the upload stopped, in a sentence for the person. */
-export class UploadProblem extends Error {}
+/** Why the upload stopped: the name of a sentence, or the text of one that the site said. */
+export class UploadProblem extends Error {
+  constructor(told) {
+    super(told.text ?? told.word);
+    this.told = told;
+  }
+}
 
 /** SHA-256 in hexadecimal; "" where the browser has none, on a site without TLS. */
 async function digest(text) {
@@ -130,7 +135,7 @@ export class Upload {
     try {
       return await pack(part.members);
     } catch (problem) {
-      throw new UploadProblem(`${problem.message} could not be read. Check that it is still where it was, and go on.`);
+      throw new UploadProblem({ word: 'gone', values: { name: problem.message } });
     }
   }
 
@@ -201,7 +206,7 @@ function asProblem(error) {
   if (!response) return new UploadProblem(sentence(0));
   try {
     const { message } = JSON.parse(response.getBody());
-    if (message) return new UploadProblem(message);
+    if (message) return new UploadProblem({ text: message });
   } catch {
     // A page instead of data: its status says enough.
   }
@@ -212,15 +217,14 @@ async function answer(response) {
   const json = response.headers.get('Content-Type')?.startsWith('application/json');
   if (response.ok && json && !response.redirected) return response.json();
   const said = json ? await response.json() : {};
-  if (said.message) throw new UploadProblem(said.message);
+  if (said.message) throw new UploadProblem({ text: said.message });
   throw new UploadProblem(sentence(response.redirected ? 403 : response.status));
 }
 
 function sentence(status) {
-  if (status === 0) return 'The connection was lost, or a file is no longer where it was. Check both and go on; what was sent is kept.';
-  if (status === 403 || status === 405) return 'You have been signed out. Load this page again, sign in and choose the folder again; what was sent is kept.';
-  if (status === 404 || status === 410) return 'This upload is no longer there. Load this page again and choose the folder again.';
-  if (status === 413) return 'A file is larger than the server takes. Leave it out and send the rest again.';
-  if (PASSING.has(status)) return 'The server did not take the files. Go on in a few minutes; what was sent is kept.';
-  return 'The server did not understand the upload. Load this page again and choose the folder again.';
+  if (status === 0) return { word: 'lost' };
+  if (status === 403 || status === 405) return { word: 'signedOut' };
+  if (status === 404 || status === 410) return { word: 'notThere' };
+  if (status === 413) return { word: 'tooLarge' };
+  return { word: PASSING.has(status) ? 'notTaken' : 'notUnderstood' };
 }

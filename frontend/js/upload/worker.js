@@ -57,6 +57,6 @@ self.addEventListener('message', async ({ data: { id, task, what } }) => {
   try {
     self.postMessage({ id, answer: await tasks[task](what) });
   } catch (problem) {
-    self.postMessage({ id, problem: problem instanceof UploadProblem ? problem.message : '' });
+    self.postMessage({ id, problem: problem instanceof UploadProblem ? problem.told : {} });
   }
 });

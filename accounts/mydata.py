@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 
-from accounts.models import AuditEvent, User
+from accounts.models import AuditEvent, Feedback, User
 
 _FIELDS = (
     "public_id", "email", "name", "status", "professional_number", "telephone", "time_zone",
@@ -39,6 +39,7 @@ def of(user: User) -> dict[str, Any]:
         ),
         # Of the app above this one; by its name on the person alone.
         "notifications": list(user.notifications.values("kind", "created_at", "read_at")),
+        "feedback": list(Feedback.objects.filter(by=user).values("at", "text")),
         "accepted": [
             {
                 "policy": one.policy.kind,

@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts import audit, invitations
-from accounts.models import AuditEvent, Consent, Interest, Membership, Policy, Trust, User
+from accounts.models import AuditEvent, Consent, Feedback, Interest, Membership, Policy, Trust, User
 from accounts.roles import Role
 from tests.accounts.test_registration import form
 from tests.people import PASSWORD, make_administrator, make_trust, make_user
@@ -97,6 +97,8 @@ def test_the_directory_shows_who_wants_to_be_found_and_only_what_they_show(clien
 def test_my_data_holds_what_is_kept_of_me_and_nobody_else(client, user):
     other = make_user(make_trust(), name="Dr Other")
     audit.record(other, "study.view", user)
+    for one in (user, other):
+        Feedback.objects.create(by=one, text=f"The films of {one.name} are small.")
     answer = client.get("/accounts/my-data.json")
     assert answer["Content-Disposition"] == 'attachment; filename="corecmr-my-data.json"'
     data = json.loads(answer.content)
@@ -104,6 +106,7 @@ def test_my_data_holds_what_is_kept_of_me_and_nobody_else(client, user):
     assert data["roles"][0]["trust"] == "Riverside NHS Trust"
     assert {one["policy"] for one in data["accepted"]} == {"privacy", "terms"}
     assert len(data["sessions"]) == 1
+    assert [one["text"] for one in data["feedback"]] == [f"The films of {user.name} are small."]
     text = answer.content.decode()
     assert user.password not in text
     assert other.public_id not in text

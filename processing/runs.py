@@ -32,6 +32,8 @@ from studies.models import Notification, Result, StoredFile, Study
 from studies.notifications import notify
 
 MOST_OWN_FAULTS = 3
+#: For so long it counts what a trust was served when the next run is chosen.
+_LATELY = timedelta(minutes=10)
 #: A waiting run whose message may have been lost is rung again after this.
 RING_AGAIN = timedelta(seconds=30)
 #: The same for the next in line while a worker has nothing to do: a message dies with the process
@@ -160,8 +162,9 @@ def claim(pk: int) -> Run | None:
 def claim_fairly(pk: int) -> Run | None:
     """Take the run that is to be next, whichever a message was for.
 
-    Of all that wait it is one of the trust with the fewest analyses at work, then the oldest: who
-    sends a hundred studies does not keep the others waiting. There is a message for each run, so
+    Of all that wait it is one of the trust with the fewest analyses at work, then with the fewest
+    ended lately, then the oldest: who sends a hundred studies does not keep the others waiting,
+    even where there is one worker alone. There is a message for each run, so
     each message takes one; where none waits it is the run's own, whose lease may have run out.
     """
     for _attempt in range(5):
@@ -175,20 +178,23 @@ def claim_fairly(pk: int) -> Run | None:
 
 
 def _fairest() -> int | None:
-    at_work = (
-        Run.objects.filter(state=states.RUNNING, study__trust=OuterRef("study__trust"))
-        .order_by()
-        .values("study__trust")
-        .annotate(count=Count("pk"))
-        .values("count")
-    )
     return (
         Run.objects.filter(state=states.QUEUED, own_faults__lt=MOST_OWN_FAULTS)
-        .annotate(busy=Coalesce(Subquery(at_work), 0))
-        .order_by("busy", "created_at", "pk")
+        .annotate(
+            busy=_of_the_trust(state=states.RUNNING),
+            served=_of_the_trust(finished_at__gt=timezone.now() - _LATELY),
+        )
+        .order_by("busy", "served", "created_at", "pk")
         .values_list("pk", flat=True)
         .first()
     )
+
+
+def _of_the_trust(**which: object) -> Coalesce:
+    """How many runs like this the trust of the outer row's study has."""
+    runs = Run.objects.filter(study__trust=OuterRef("study__trust"), **which).order_by()
+    count = runs.values("study__trust").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(count), 0)
 
 
 def _lease() -> timedelta:

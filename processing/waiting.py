@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
@@ -55,8 +56,7 @@ def told(runs: Iterable[Run]) -> dict[int, Wait]:
     usual = {engine: _usual(engine) for engine in {run.engine for run in runs}}
     queued: list[int] = []
     if any(run.state == states.QUEUED for run in runs):
-        waiting = Run.objects.filter(state=states.QUEUED).order_by("created_at", "pk")
-        queued = list(waiting.values_list("pk", flat=True))
+        queued = _in_turn()
     busy = Run.objects.filter(state=states.RUNNING).count() if queued else 0
     workers = max(1, int(settings.Q_CLUSTER.get("workers", 1)))
     found = {}
@@ -70,6 +70,17 @@ def told(runs: Iterable[Run]) -> dict[int, Wait]:
             seconds = None if takes is None else takes * max(0.0, 1 - run.fraction)
         found[run.pk] = Wait(ahead, seconds)
     return found
+
+
+def _in_turn() -> list[int]:
+    """Runs that wait, about in the order in which they will be taken: trusts take turns."""
+    waiting = Run.objects.filter(state=states.QUEUED).order_by("created_at", "pk")
+    before: Counter[int] = Counter()
+    places = []
+    for place, (pk, trust) in enumerate(waiting.values_list("pk", "study__trust")):
+        places.append((before[trust], place, pk))
+        before[trust] += 1
+    return [pk for _turn, _place, pk in sorted(places)]
 
 
 def _usual(engine: str) -> float | None:

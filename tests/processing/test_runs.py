@@ -174,6 +174,26 @@ def test_a_trust_that_sends_much_does_not_keep_the_others_waiting():
     assert rest[4] is None
 
 
+def test_where_one_worker_is_alone_trusts_take_turns():
+    busy, quiet = make_trust(), make_trust()
+    many = [runs.submit(make_study(busy), engine="mcaq", by=None) for _ in range(3)]
+    one = runs.submit(make_study(quiet), engine="mcaq", by=None)
+    order = []
+    for _ in range(4):
+        run = runs.claim_fairly(many[0].pk)
+        assert run is not None
+        order.append(run.pk)
+        Run.objects.filter(pk=run.pk).update(state="succeeded", finished_at=timezone.now())
+    assert order == [many[0].pk, one.pk, many[1].pk, many[2].pk]
+    # What was long ago counts no more.
+    Run.objects.update(finished_at=timezone.now() - timedelta(hours=1))
+    old = runs.submit(make_study(busy), engine="mcaq", by=None)
+    runs.submit(make_study(quiet), engine="mcaq", by=None)
+    taken = runs.claim_fairly(old.pk)
+    assert taken is not None
+    assert taken.pk == old.pk
+
+
 def test_a_run_whose_lease_ran_out_is_taken_by_its_own_message(run):
     claimed = runs.claim_fairly(run.pk)
     assert claimed is not None

@@ -73,3 +73,11 @@ def test_the_card_and_the_corner_tell_it(client, user):
     for address in (f"/studies/{study.public_id}/run/", "/progress/"):
         assert "about 2 min left" in client.get(address).content.decode().lower()
     assert Run.objects.filter(created_at__lte=timezone.now()).count() == 4
+
+
+def test_trusts_take_turns():
+    busy, quiet = make_trust(), make_trust()
+    many = [runs.submit(make_study(busy), engine="mcaq", by=None) for _ in range(3)]
+    one = runs.submit(make_study(quiet), engine="mcaq", by=None)
+    told = waiting.told([*many, one])
+    assert [told[run.pk].ahead for run in (*many, one)] == [0, 2, 3, 1]

@@ -15,7 +15,10 @@ from scripts.steps import CHECKOUT, StepError, Steps, run
 # "3.11" would mean 3.11.0 and bring a package that only its first patches need.
 _OLDEST = "3.11.7"
 # The larger sets keep to the pins of the smaller ones.
-_SETS = (("base", None), ("demo", "base"), ("dev", "demo"), ("node", None), ("lock", None))
+_SETS = (
+    ("base", None), ("azure", "base"), ("demo", "base"), ("dev", "demo"), ("node", None),
+    ("lock", None),
+)  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

@@ -165,8 +165,10 @@ CACHES = {
 
 
 def file_storages(var_dir: Path) -> dict[str, dict[str, Any]]:
-    """Where files lie: S3 when a bucket is named, folders below ``var_dir`` otherwise."""
-    bucket = env.text("CORECMR_S3_BUCKET", "")
+    """Where files lie: an S3 bucket or an Azure container if one is named, else folders."""
+    bucket, container = env.text("CORECMR_S3_BUCKET", ""), env.text("CORECMR_AZURE_CONTAINER", "")
+    if container:
+        return _azure_storages(container)
     if not bucket:
         return {
             "default": {
@@ -195,6 +197,27 @@ def file_storages(var_dir: Path) -> dict[str, dict[str, Any]]:
     return {
         "default": {"BACKEND": backend, "OPTIONS": {**shared, "location": "media"}},
         "quarantine": {"BACKEND": backend, "OPTIONS": {**shared, "location": "quarantine"}},
+    }
+
+
+def _azure_storages(container: str) -> dict[str, dict[str, Any]]:
+    """Needs requirements/azure.txt besides the base."""
+    shared = {
+        "azure_container": container,
+        "connection_string": env.text("CORECMR_AZURE_CONNECTION", ""),
+        "overwrite_files": False,
+        "expiration_secs": 60,
+        "client_options": {
+            "retry_total": 2,
+            "initial_backoff": 1,
+            "increment_base": 2,
+            "connection_timeout": 10,
+        },
+    }
+    backend = "corecmr.azure.AzureStorage"
+    return {
+        name: {"BACKEND": backend, "OPTIONS": {**shared, "location": place}}
+        for name, place in (("default", "media"), ("quarantine", "quarantine"))
     }
 
 

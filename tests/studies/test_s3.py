@@ -1,11 +1,14 @@
-"""Files in an S3 bucket in place of folders: the whole way of a study, over the real protocol."""
+"""Files in an S3 bucket or an Azure container: the whole way of a study, over the real protocol."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import boto3
 import pytest
@@ -25,8 +28,24 @@ pytestmark = pytest.mark.django_db
 BUCKET = "corecmr-files"
 
 
+#: Azurite's own account, as its documentation has it.
+ACCOUNT = "devstoreaccount1"
+ACCOUNT_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6"  # pragma: allowlist secret
+    "IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # pragma: allowlist secret
+)
+
+
+@dataclass
+class Store:
+    """Where the site keeps its files; keys: what lies there, by how its names begin."""
+
+    keys: Callable[[str], set[str]]
+    away: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def s3_server() -> Iterator[str]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -34,8 +53,8 @@ def server() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def bucket(server, settings, monkeypatch):
+@contextmanager
+def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """An empty bucket that the site keeps its files in."""
     values = {
         "BUCKET": BUCKET, "ENDPOINT": server, "REGION": "eu-west-2", "ACCESS_KEY": "key",
@@ -49,15 +68,51 @@ def bucket(server, settings, monkeypatch):
     )  # fmt: skip
     bucket = resource.Bucket(BUCKET)
     bucket.create(CreateBucketConfiguration={"LocationConstraint": "eu-west-2"})
-    settings.STORAGES = {**settings.STORAGES, **file_storages(settings.VAR_DIR)}
-    yield bucket
+    yield Store(
+        lambda prefix: {one.key for one in bucket.objects.filter(Prefix=prefix)},
+        {"endpoint_url": "http://127.0.0.1:9"},
+    )
     bucket.objects.all().delete()
     bucket.delete()
     resource.meta.client.close()
 
 
-def keys(bucket, prefix: str = "") -> set[str]:
-    return {one.key for one in bucket.objects.filter(Prefix=prefix)}
+@contextmanager
+def azure(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """An empty container of Azurite, Microsoft's own emulator."""
+    from azure.storage.blob import BlobServiceClient
+
+    def connection(address: str) -> str:
+        return (
+            f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={ACCOUNT_KEY};"
+            f"BlobEndpoint={address}/{ACCOUNT};"
+        )
+
+    monkeypatch.setenv("CORECMR_AZURE_CONTAINER", BUCKET)
+    monkeypatch.setenv("CORECMR_AZURE_CONNECTION", connection(server))
+    with BlobServiceClient.from_connection_string(connection(server)) as service:
+        container = service.create_container(BUCKET)
+        yield Store(
+            lambda prefix: set(container.list_blob_names(name_starts_with=prefix)),
+            {"connection_string": connection("http://127.0.0.1:9")},
+        )
+        container.delete_container()
+
+
+#: Azurite is a large package of npm's: `make drill-s3` fetches it and tells where it answers.
+AZURITE = os.environ.get("CORECMR_TEST_AZURITE", "")
+
+
+@pytest.fixture(params=["s3", *(["azure"] if AZURITE else [])])
+def bucket(request, s3_server, settings, monkeypatch) -> Iterator[Store]:
+    made = s3(s3_server, monkeypatch) if request.param == "s3" else azure(AZURITE, monkeypatch)
+    with made as store:
+        settings.STORAGES = {**settings.STORAGES, **file_storages(settings.VAR_DIR)}
+        yield store
+
+
+def keys(bucket: Store, prefix: str = "") -> set[str]:
+    return bucket.keys(prefix)
 
 
 @pytest.fixture
@@ -110,12 +165,12 @@ def test_an_object_is_never_overwritten(bucket):
         assert handle.read() == b"first"
 
 
-def test_a_bucket_that_is_away_is_found_and_told_without_its_address(bucket, server, settings):
+def test_a_bucket_that_is_away_is_found_and_told_without_its_address(bucket, settings):
     found = {check.name: check for check in health.deep()}
     assert found["storage"].ok
     away = file_storages(settings.VAR_DIR)
     for one in away.values():
-        one["OPTIONS"] |= {"endpoint_url": "http://127.0.0.1:9"}
+        one["OPTIONS"] |= bucket.away
     settings.STORAGES = {**settings.STORAGES, **away}
     found = {check.name: check for check in health.deep()}
     assert found["storage"].ok is False

@@ -180,7 +180,7 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
     while len(done) < kills:
         patiently(feed)
         # Each kill meets work: what the one before stopped has been taken up again.
-        if not _await(worker.engines, 60):
+        if not comes(worker.engines, 60):
             break
         _pause.wait(draw.random() * 0.9)
         kind = draw.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
@@ -201,7 +201,7 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
             if len(done) % 25 == 0:
                 said(f"{len(done)} kills, {len(submitted)} runs")
     minutes = (time.monotonic() - started) / 60
-    all_ended = _await(
+    all_ended = comes(
         lambda: not Run.objects.filter(state__in=states.OPEN).exists(), PATIENCE_SECONDS
     )
     yield from patiently(
@@ -209,7 +209,8 @@ def _drill(kills: int, worker: _Worker, said: Callable[[str], None]) -> Iterator
     )
 
 
-def _await(what: Callable[[], Any], seconds: float) -> bool:
+def comes(what: Callable[[], Any], seconds: float) -> bool:
+    """Whether ``what`` becomes true within so many seconds."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if patiently(what):

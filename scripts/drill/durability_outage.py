@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.bench.table import Figure
-from scripts.drill.durability_kills import patiently, server_of, studies_of, worker_of
+from scripts.drill.durability_kills import comes, patiently, server_of, studies_of, worker_of
 from scripts.drill.load_readers import OPTIONS, signed_in
 from scripts.drill.served import served
 
@@ -55,7 +55,7 @@ def _outage(
     before = [_asked(port, path, cookie)[0] for path in paths]
     # Acknowledged just before: a comment, and an analysis that is under way.
     runs.submit(studies[0], engine="brief", parameters={"number": 1}, by=user)
-    running = _until(lambda: Run.objects.filter(state=states.RUNNING).exists(), 60)
+    running = comes(lambda: Run.objects.filter(state=states.RUNNING).exists(), 60)
     Comment.objects.create(study=studies[0], by=user, by_name=str(user), text="Kept.")
     said(f"without the database for {seconds} s")
     connection.close()
@@ -74,9 +74,9 @@ def _outage(
         _pause.wait(1)
     postgres.start(server)
     back = time.monotonic()
-    answered = _until(lambda: _asked(port, paths[1], cookie)[0] == 200, _PATIENCE_SECONDS)
+    answered = comes(lambda: _asked(port, paths[1], cookie)[0] == 200, _PATIENCE_SECONDS)
     page = time.monotonic() - back
-    ended = _until(lambda: not Run.objects.filter(state__in=states.OPEN).exists(), 120)
+    ended = comes(lambda: not Run.objects.filter(state__in=states.OPEN).exists(), 120)
     work = time.monotonic() - back
     succeeded = patiently(lambda: Run.objects.filter(state=states.SUCCEEDED).count())
     kept = patiently(lambda: Comment.objects.filter(text="Kept.").count())
@@ -106,12 +106,3 @@ def _asked(port: int, path: str, cookie: str) -> tuple[int, Any, str]:
         return 0, {}, ""
     finally:
         connection.close()
-
-
-def _until(what: Callable[[], Any], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if patiently(what):
-            return True
-        _pause.wait(0.1)
-    return False

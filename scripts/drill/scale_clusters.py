@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,14 +19,13 @@ from typing import Any
 
 from scripts.bench.table import Figure
 from scripts.drill.brief import Brief
-from scripts.drill.durability_kills import patiently, server_of, studies_of
+from scripts.drill.durability_kills import comes, patiently, server_of, studies_of
 from scripts.drill.python import python_with
 from scripts.steps import CHECKOUT
 
 RUNS = 24
 _ALONE = 12
 _PATIENCE_SECONDS = 300
-_pause = threading.Event()
 
 
 def measure(said: Callable[[str], None]) -> Iterator[Figure]:
@@ -141,8 +139,5 @@ def _twice() -> int:
 
 
 def _wait(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not what():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the analyses did not end")
-        _pause.wait(0.05)
+    if not comes(what, _PATIENCE_SECONDS):
+        raise TimeoutError("the analyses did not end")

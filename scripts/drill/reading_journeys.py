@@ -14,7 +14,7 @@ from tests.browser.test_way_to_report import MOST_CLICKS
 #: By browser: the test, and whether it counts clicks.
 _TESTS = {
     "Chromium": ("test_way_to_report.py", True),
-    "Firefox": ("test_firefox.py", True),
+    "Firefox": ("test_way_in_firefox.py", True),
     "WebKit": ("test_webkit.py", False),
 }
 

@@ -1,4 +1,7 @@
-"""The consultant's journey once more, in Firefox."""
+"""The consultant's journey once more, in Firefox.
+
+It comes after the walk, by its file's name: nobody may have asked that one's colleague anything yet.
+"""
 
 from __future__ import annotations
 

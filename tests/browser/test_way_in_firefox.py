@@ -1,6 +1,6 @@
 """The consultant's journey once more, in Firefox.
 
-It comes after the walk, by its file's name: nobody may have asked that one's colleague anything yet.
+It comes after the walk, by its file's name: nobody may have asked its colleague anything yet.
 """
 
 from __future__ import annotations

@@ -342,8 +342,8 @@ def test_a_killed_watchdogs_workers_are_ended_by_the_next_one(worker, study, use
     assert_one_sound_result(study)
 
 
-def test_a_frozen_cluster_is_started_anew(worker, study, user):
-    """A worker that dies while it waits keeps the lock of the queue: nobody gets work again."""
+def _answered(worker) -> list[int]:
+    """The cluster's idle workers, once it has answered its watchdog."""
     workers = wait_for(
         lambda: idle if len(idle := worker.queue_workers()) == settings.WORKERS else [],
         "the cluster's workers", PATIENCE,
@@ -352,9 +352,25 @@ def test_a_frozen_cluster_is_started_anew(worker, study, user):
         Pulse.objects.filter(answered_at__isnull=False).exists, "an answer to the watchdog",
         PATIENCE,
     )  # fmt: skip
-    frozen = worker.cluster
+    return workers
+
+
+def test_workers_killed_while_they_wait_freeze_nothing(worker, study, user):
+    """One of them held the lock of the queue, which another has after its death."""
+    workers, cluster = _answered(worker), worker.cluster
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
+    final = ended(runs.submit(study, engine="mcaq", by=user))
+    assert (final.state, final.attempt, final.own_faults) == ("succeeded", 1, 0)
+    assert worker.cluster == cluster
+    assert b"the cluster froze" not in worker.log.read_bytes()
+
+
+def test_a_frozen_cluster_is_started_anew(worker, study, user):
+    """All of it stands still, as under a debugger or on a disk that does not answer."""
+    _answered(worker)
+    frozen = worker.cluster
+    os.killpg(frozen, signal.SIGSTOP)
     run = runs.submit(study, engine="mcaq", by=user)
     wait_for(lambda: worker.cluster != frozen, "a new cluster", PATIENCE)
     assert not Path(f"/proc/{frozen}").exists()

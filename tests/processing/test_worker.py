@@ -324,7 +324,10 @@ def test_a_killed_cluster_is_started_anew_and_its_run_is_done_once(worker, study
     assert (final.state, final.own_faults) == ("succeeded", 0)
     assert_one_sound_result(study)
     moves = [event.after for event in final.events.all()]
-    assert moves == [*["queued", "running"] * final.attempt, "succeeded"]
+    assert moves[0] == "queued"
+    # Between two attempts it is given back, or taken by its own message once its lease ran out.
+    tried = [move for move in moves if move != "queued"]
+    assert tried == [*["running"] * final.attempt, "succeeded"]
 
 
 def test_a_killed_watchdogs_workers_are_ended_by_the_next_one(worker, study, user):

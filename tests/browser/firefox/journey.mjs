@@ -72,8 +72,11 @@ async function journey() {
     return page.url().split('?')[0].split('#')[0];
   });
   await does('plays the films', async () => {
+    // A page that is not in front pauses its films.
+    await page.bringToFront();
+    await page.waitForNetworkIdle();
     await press(page, '#cine-play', 'Play all');
-    await page.waitForFunction(() => [...document.querySelectorAll('video[data-cine]')].every((film) => film.currentTime > 0));
+    await page.waitForFunction(() => [...document.querySelectorAll('video[data-cine]')].every((film) => film.played.length > 0));
   });
   await does('opens the workspace', async () => {
     await press(page, 'a, button', 'Open in the workspace');

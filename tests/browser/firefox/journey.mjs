@@ -42,8 +42,8 @@ async function find(page, selector, says, patience = asked.patience_ms) {
 
 async function press(page, selector, says, patience) {
   const one = await find(page, selector, says, patience);
-  await one.evaluate((element) => element.scrollIntoView({ block: 'center' }));
-  await one.click();
+  // Not by the mouse: what loads above it moves it away between aiming and pressing.
+  await one.evaluate((element) => element.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true })));
   met.clicks += 1;
 }
 
